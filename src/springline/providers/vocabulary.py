@@ -1,0 +1,222 @@
+"""The words in which a provider is described: data first, code at the edges.
+
+A description is frozen and validates itself when it is built: whoever imports a broken one learns at once which
+collection is at fault. The engine interprets it; nothing here does I/O.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any, Literal
+
+import msgspec
+
+Method = Literal["feed", "incremental", "sweep", "ids", "none"]
+FieldType = Literal["string", "boolean", "integer", "strings"]
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """A request to a provider, before authentication. `path` starts with a slash; `query` keeps its order."""
+
+    method: str = "GET"
+    path: str
+    query: tuple[tuple[str, str], ...] = ()
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """A provider's answer: `headers` have lower-case names."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class RateLimit(msgspec.Struct, frozen=True, kw_only=True):
+    """At most `allowed_requests` starts in any window of `interval` seconds; at most `max_concurrent_requests` at once,
+    0: no such cap."""
+
+    allowed_requests: int
+    interval: float
+    max_concurrent_requests: int = 0
+
+
+class CredentialField(msgspec.Struct, frozen=True, kw_only=True):
+    """One of a credential's properties."""
+
+    name: str
+    type: FieldType = "string"
+    required: bool = False
+    secret: bool = False
+    description: str
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose data a credential opens. `identity` makes two imports the same credential; `label` is for people."""
+
+    identity: str
+    label: str | None = None
+
+
+class CredentialKind(msgspec.Struct, frozen=True, kw_only=True):
+    """One way to be let in.
+
+    `headers` turns the properties (secrets in clear) into the request's headers. `check` is the cheapest request that
+    a live credential can make; `identify` tells the account from its answer, or None where the answer does not say;
+    `check_fallbacks` are tried in turn where an answer says "no such place" or "not permitted".
+    `identity_of` adds to the identity what distinguishes keys of one account that can see different things.
+    `rate_limit` is the allotment of such a credential.
+    """
+
+    name: str
+    aliases: tuple[str, ...] = ()
+    fields: tuple[CredentialField, ...]
+    headers: Callable[[Mapping[str, Any]], Mapping[str, str]]
+    check: Request
+    check_fallbacks: tuple[Request, ...] = ()
+    identify: Callable[[Answer], Account | None]
+    identity_of: Callable[[Mapping[str, Any]], str | None]
+    refuse: Callable[[Mapping[str, Any]], str | None] = lambda properties: None
+    rate_limit: Callable[[Mapping[str, Any]], RateLimit]
+
+    @property
+    def secret_names(self) -> frozenset[str]:
+        return frozenset(field.name for field in self.fields if field.secret)
+
+
+class CursorById(msgspec.Struct, frozen=True, kw_only=True):
+    """A list that is walked by the id of its last object, and says whether more follows."""
+
+    after: str
+    size: tuple[str, int]
+    records_field: str = "data"
+    more_field: str = "has_more"
+
+
+class ListEndpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """Where all records of a collection are listed. `until` is the query parameter that bounds the creation time (Unix
+    seconds, inclusive): with it a walk whose cursor was deleted is taken up where it stood."""
+
+    path: str
+    query: tuple[tuple[str, str], ...] = ()
+    pagination: CursorById
+    until: str | None = None
+
+
+class ReadById(msgspec.Struct, frozen=True, kw_only=True):
+    """How one record is read. `path` holds `{id}`. `gone_field`: a true value there says "deleted" in a 200."""
+
+    path: str
+    gone_field: str | None = None
+
+
+class FeedMembership(msgspec.Struct, frozen=True, kw_only=True):
+    """Which events of the provider's feed name records of this collection."""
+
+    types: tuple[str, ...]
+
+
+class Detection(msgspec.Struct, frozen=True, kw_only=True):
+    """How inserts, updates and deletes are each found, the fastest way first."""
+
+    inserts: tuple[Method, ...]
+    updates: tuple[Method, ...]
+    deletes: tuple[Method, ...]
+
+
+class Collection(msgspec.Struct, frozen=True, kw_only=True):
+    """One kind of object. Times are named by field: Unix seconds.
+
+    `version` names a field that grows with every change of an object, where the API has one.
+    """
+
+    name: str
+    description: str
+    listing: ListEndpoint
+    read: ReadById
+    key: str = "id"
+    created: str | None = None
+    updated: str | None = None
+    version: str | None = None
+    feed: FeedMembership | None = None
+    detection: Detection
+    longest_interval: timedelta = timedelta(seconds=60)
+
+
+class EventFeed(msgspec.Struct, frozen=True, kw_only=True):
+    """An endpoint that lists what changed. An event is only a hint: the object it names is read again.
+
+    `since` is the query parameter for the lower bound of an event's time (Unix seconds, inclusive). An event may appear
+    up to `late_arrival` after its time, and can be read for `retention`. `types` is a query parameter that takes at
+    most `types_limit` names.
+    """
+
+    path: str
+    pagination: CursorById
+    since: str
+    retention: timedelta
+    late_arrival: timedelta
+    types: str
+    types_limit: int
+    id_field: str = "id"
+    time_field: str = "created"
+    type_field: str = "type"
+    subject: tuple[str, ...]
+
+
+class Provider(msgspec.Struct, frozen=True, kw_only=True):
+    """An API that can be synced.
+
+    `classify` says what an answer that is no success means: it returns an error of `domain.errors`. It is never asked
+    about a 2xx.
+    """
+
+    name: str
+    title: str
+    base_url: str
+    credential_kinds: tuple[CredentialKind, ...]
+    collections: tuple[Collection, ...]
+    feed: EventFeed | None = None
+    request_headers: tuple[tuple[str, str], ...] = ()
+    request_id_header: str | None = None
+    request_timeout_seconds: float = 30.0
+    classify: Callable[[Request, Answer], Exception]
+
+    def __post_init__(self) -> None:
+        """Raises ValueError that names the collection and what is wrong with it."""
+        names = [collection.name for collection in self.collections]
+        if len(names) != len(set(names)):
+            raise ValueError(f"{self.name}: two collections have the same name")
+        for collection in self.collections:
+            for fault in _faults(self, collection):
+                raise ValueError(f"{self.name}:{collection.name}: {fault}")
+        kinds = [kind.name for kind in self.credential_kinds]
+        kinds += [alias for kind in self.credential_kinds for alias in kind.aliases]
+        if len(kinds) != len(set(kinds)) or not kinds:
+            raise ValueError(f"{self.name}: credential kinds must have names of their own")
+
+    def collection_id(self, collection: Collection) -> str:
+        """The public name, as `stripe:customer`."""
+        return f"{self.name}:{collection.name}"
+
+    def find_collection(self, collection_id: str) -> Collection | None:
+        return next((c for c in self.collections if self.collection_id(c) == collection_id), None)
+
+    def find_kind(self, name: str) -> CredentialKind | None:
+        """A kind by its name or by one it had before."""
+        return next((k for k in self.credential_kinds if name == k.name or name in k.aliases), None)
+
+
+def _faults(provider: Provider, collection: Collection) -> list[str]:
+    faults = []
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", collection.name):
+        faults.append("the name must be snake_case")
+    if "{id}" not in collection.read.path:
+        faults.append("the path that reads one record must hold {id}")
+    paths = (collection.listing.path, collection.read.path)
+    faults += [f"the path {path} must start with a slash" for path in paths if not path.startswith("/")]
+    found = (*collection.detection.inserts, *collection.detection.updates, *collection.detection.deletes)
+    if "feed" in found and (provider.feed is None or collection.feed is None):
+        faults.append("it is said to be found by the feed, but names no events of one")
+    if collection.feed is not None and "feed" not in found:
+        faults.append("it names events of the feed that nothing uses")
+    return faults

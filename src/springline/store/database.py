@@ -1,0 +1,121 @@
+"""The connection pool, opened once per process."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, TypeAlias
+
+import asyncpg
+import msgspec
+from asyncpg.pool import PoolConnectionProxy
+
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
+Row: TypeAlias = asyncpg.Record
+
+#: No transaction of ours lives longer than this (design, section 4).
+STATEMENT_SECONDS = 30.0
+#: More are slower on few cores, and a waiting receiver holds none.
+POOL_CONNECTIONS = 8
+
+#: What a lost or restarting database raises: the operation may be tried again.
+UNAVAILABLE = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.InterfaceError,
+    asyncpg.TooManyConnectionsError,
+    ConnectionError,
+    asyncio.TimeoutError,
+    OSError,
+)
+
+
+class DatabaseError(Exception):
+    """The database cannot be used; the message says why and what to do."""
+
+
+async def _prepare(connection: Any) -> None:
+    for kind in ("json", "jsonb"):
+        await connection.set_type_codec(
+            kind,
+            schema="pg_catalog",
+            encoder=lambda value: msgspec.json.encode(value).decode(),
+            decoder=msgspec.json.decode,
+        )
+
+
+class Database:
+    """A pool of connections to one PostgreSQL. `connect_to` is a DSN or keyword arguments of `asyncpg.connect`."""
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", connect_to: str | dict[str, Any]) -> None:
+        self._pool = pool
+        self._connect_to = connect_to
+
+    @classmethod
+    async def open(cls, connect_to: str | dict[str, Any]) -> "Database":
+        """Opens the pool. Raises DatabaseError if the server cannot be reached or is older than 15."""
+        arguments = _arguments(connect_to)
+        try:
+            pool = await asyncpg.create_pool(
+                **arguments,
+                min_size=1,
+                max_size=POOL_CONNECTIONS,
+                command_timeout=STATEMENT_SECONDS,
+                init=_prepare,
+            )
+        except (*UNAVAILABLE, asyncpg.PostgresError, ssl.SSLError, ValueError) as error:
+            raise DatabaseError(f"cannot reach PostgreSQL: {error}") from error
+        database = cls(pool, connect_to)
+        version: int = await pool.fetchval("SELECT current_setting('server_version_num')::int")
+        if version < 150000:
+            await pool.close()
+            raise DatabaseError(
+                f"PostgreSQL {version // 10000} is too old: Springline needs 15 or newer; "
+                "upgrade it, or unset SPRINGLINE_DATABASE_URL to use the embedded one"
+            )
+        return database
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """A connection in autocommit."""
+        async with self._pool.acquire() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """A connection inside a transaction that ends with the block."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            yield connection
+
+    async def fetch(self, statement: str, *arguments: object) -> list[Row]:
+        return await self._pool.fetch(statement, *arguments)
+
+    async def fetch_row(self, statement: str, *arguments: object) -> Row | None:
+        return await self._pool.fetchrow(statement, *arguments)
+
+    async def fetch_value(self, statement: str, *arguments: object) -> Any:
+        return await self._pool.fetchval(statement, *arguments)
+
+    async def execute(self, statement: str, *arguments: object) -> str:
+        """Returns the command tag, as `UPDATE 3`."""
+        return await self._pool.execute(statement, *arguments)
+
+    async def connect_apart(self) -> "asyncpg.Connection[asyncpg.Record]":
+        """A connection outside the pool, for LISTEN."""
+        return await asyncpg.connect(**_arguments(self._connect_to))
+
+    async def close(self) -> None:
+        """Closes the pool; what is still running after 2 s is cut off."""
+        try:
+            await asyncio.wait_for(self._pool.close(), timeout=2.0)
+        except (TimeoutError, *UNAVAILABLE):
+            self._pool.terminate()
+
+
+def _arguments(connect_to: str | dict[str, Any]) -> dict[str, Any]:
+    arguments: dict[str, Any] = {"dsn": connect_to} if isinstance(connect_to, str) else dict(connect_to)
+    # JIT compiles for seconds what runs for milliseconds.
+    arguments["server_settings"] = {"application_name": "springline", "jit": "off", "timezone": "UTC"}
+    return arguments

@@ -1,0 +1,1 @@
+"""Numbered SQL, forward only, each safe while the version before it still runs."""
