@@ -76,7 +76,7 @@ CREATE TABLE syncs (
     org_id           uuid NOT NULL REFERENCES organisations,
     provider         text NOT NULL,
     stream_no        integer NOT NULL REFERENCES streams,
-    credential_no    integer NOT NULL REFERENCES credentials,
+    credential_no    integer REFERENCES credentials, -- null: deleted, and nothing of it is leaving any more
     name             text NOT NULL,
     status           text NOT NULL DEFAULT 'active' CHECK (status IN ('active', 'disabled')),
     collection_ids   text[] NOT NULL,
@@ -94,7 +94,8 @@ CREATE TABLE syncs (
     keep_records     boolean NOT NULL DEFAULT false,
     config_version   integer NOT NULL DEFAULT 1, -- grows with every change that the worker must take up
     created_at       timestamptz NOT NULL DEFAULT now(),
-    updated_at       timestamptz NOT NULL DEFAULT now()
+    updated_at       timestamptz NOT NULL DEFAULT now(),
+    CHECK (credential_no IS NOT NULL OR deleted_at IS NOT NULL)
 );
 CREATE INDEX syncs_org ON syncs (org_id, sync_id) WHERE deleted_at IS NULL;
 CREATE INDEX syncs_stream ON syncs (stream_no);
@@ -122,6 +123,14 @@ CREATE TABLE consumers (
 CREATE INDEX consumers_org ON consumers (org_id, consumer_id);
 CREATE INDEX consumers_stream ON consumers (stream_no);
 CREATE INDEX consumers_metadata ON consumers USING gin (metadata jsonb_path_ops);
+
+-- What is gone for everyone, while its data rows are leaving in batches: a consumer, or (null) a whole stream.
+CREATE TABLE departures (
+    departure_no  integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    stream_no     integer NOT NULL,
+    consumer_no   integer,
+    departed_at   timestamptz NOT NULL DEFAULT now()
+);
 
 -- Starts of requests of a quota with a long window, written ahead in blocks, so that a restart can count them (I7).
 CREATE TABLE quota_blocks (

@@ -26,8 +26,9 @@ CREATE FUNCTION commit_pages_v1(
     OUT head_idx bigint, OUT open_syncs integer[], OUT outcomes smallint[], OUT known_nos bigint[]
 )
 LANGUAGE plpgsql VOLATILE
--- A plan made while the tables were empty must not scan them when they are not.
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+-- The plan is made once, often while the tables are empty, and must hold when they are not: rows are looked up one by one
+-- (LATERAL … LIMIT 1 on a whole key) and then named by their ctid, which nobody moves under the counter's lock.
+SET enable_seqscan = off SET enable_mergejoin = off
 SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
@@ -68,7 +69,7 @@ BEGIN
                 compared, codec, data, ord
             )
         ), decided AS MATERIALIZED (
-            SELECT s.*, r.record_no AS known_no, r.idx AS known_idx, r.deleted_reason AS known_reason,
+            SELECT s.*, r.place AS known_place, r.record_no AS known_no, r.idx AS known_idx,
                 CASE
                     WHEN s.sync_no <> 0 AND s.sync_no <> ALL (open_syncs) THEN 0
                     WHEN r.record_no IS NULL THEN CASE WHEN s.deleted_reason = 0 THEN 2 ELSE 1 END
@@ -84,11 +85,23 @@ BEGIN
                     ELSE 3
                 END AS outcome
             FROM sent s
-            LEFT JOIN records r
-                ON r.stream_no = p_stream_no AND r.source_no = s.source_no AND r.upstream_id = s.upstream_id
+            LEFT JOIN LATERAL (
+                SELECT r.ctid AS place, r.* FROM records r
+                WHERE r.stream_no = p_stream_no AND r.source_no = s.source_no AND r.upstream_id = s.upstream_id
+                LIMIT 1
+            ) r ON true
         ), written AS MATERIALIZED (
             SELECT d.*, v_head + row_number() OVER (ORDER BY d.ord) AS new_idx
             FROM decided d WHERE d.outcome IN (2, 3, 4)
+        ), replaced AS MATERIALIZED (
+            SELECT w.*, p.place AS payload_place
+            FROM written w
+            CROSS JOIN LATERAL (
+                SELECT p.ctid AS place FROM payloads p
+                WHERE p.stream_no = p_stream_no AND p.idx = w.known_idx
+                LIMIT 1
+            ) p
+            WHERE w.known_no IS NOT NULL
         ), inserted AS (
             INSERT INTO records (stream_no, source_no, upstream_id, record_no, idx, raw_print, content_print, version)
             SELECT p_stream_no, w.source_no, w.upstream_id, w.new_idx, w.new_idx, w.raw_print, w.content_print, w.version
@@ -100,12 +113,11 @@ BEGIN
                 content_print = CASE WHEN w.outcome = 4 THEN r.content_print ELSE w.content_print END,
                 version = coalesce(w.version, r.version),
                 deleted_reason = w.deleted_reason
-            FROM written w
-            WHERE w.known_no IS NOT NULL
-                AND r.stream_no = p_stream_no AND r.source_no = w.source_no AND r.upstream_id = w.upstream_id
+            FROM replaced w
+            WHERE r.ctid = w.known_place
         ), moved AS (
-            DELETE FROM payloads p USING written w
-            WHERE w.known_no IS NOT NULL AND p.stream_no = p_stream_no AND p.idx = w.known_idx
+            DELETE FROM payloads p
+            WHERE p.ctid = ANY (ARRAY(SELECT w.payload_place FROM replaced w))
             RETURNING p.*
         ), kept AS (
             INSERT INTO payload_history (
@@ -128,8 +140,7 @@ BEGIN
                 CASE WHEN w.outcome = 4 THEN m.upstream_created_us ELSE w.created_us END,
                 CASE WHEN w.outcome = 4 THEN m.upstream_updated_us ELSE w.updated_us END,
                 w.upstream_id, CASE WHEN w.outcome = 4 THEN m.data ELSE w.data END
-            FROM written w JOIN moved m ON m.idx = w.known_idx
-            WHERE w.known_no IS NOT NULL
+            FROM replaced w JOIN moved m ON m.idx = w.known_idx
         ), logged AS (
             INSERT INTO events (stream_no, idx, record_no, previous_idx, inserted_us, kind, detected_by, evidence)
             SELECT p_stream_no, w.new_idx, coalesce(w.known_no, w.new_idx), w.known_idx, v_now,

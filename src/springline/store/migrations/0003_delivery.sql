@@ -16,9 +16,12 @@ CREATE FUNCTION filtered_sources_v1(p_stream_no integer, p_filter jsonb) RETURNS
     ) END
 $$;
 
--- Hands out at most p_batch messages. No row: unknown consumer. A row with idx null: nothing to hand out (the counts stand
+-- Hands out at most p_batch messages, and at most p_bytes of them (but always one), where each counts its data and
+-- p_overhead. No row: unknown consumer. A row with idx null: nothing to hand out (the counts stand
 -- in every row). drained: the scan has reached the head and nothing that is overdue was left behind.
-CREATE FUNCTION receive_v1(p_stream_no integer, p_consumer_no integer, p_batch integer)
+CREATE FUNCTION receive_v1(
+    p_stream_no integer, p_consumer_no integer, p_batch integer, p_bytes bigint, p_overhead integer
+)
 RETURNS TABLE (
     ack_pending integer, drained boolean,
     record_no bigint, idx bigint, delivery_no bigint, deliver_count integer,
@@ -26,7 +29,7 @@ RETURNS TABLE (
     upstream_created_us bigint, upstream_updated_us bigint, upstream_id text, data bytea
 )
 LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET enable_seqscan = off SET enable_mergejoin = off
 SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
@@ -37,6 +40,7 @@ DECLARE
     v_head bigint;
     v_sources_version integer;
     v_due_records bigint[] := '{}';   -- overdue, to be handed out again, oldest deadline first
+    v_due_sizes bigint[] := '{}';
     v_due_left integer := 0;
     v_due_share integer;
     v_new_records bigint[] := '{}';
@@ -54,6 +58,9 @@ DECLARE
     v_reached_head boolean := false;
     v_dropped integer := 0;
     v_merge boolean;
+    v_bytes bigint := p_bytes;         -- what is left of them
+    v_full boolean := false;           -- more would not fit into the answer
+    v_taken_bytes bigint;
 BEGIN
     SELECT * INTO c FROM consumer_positions p
     WHERE p.stream_no = p_stream_no AND p.consumer_no = p_consumer_no FOR UPDATE;
@@ -80,7 +87,7 @@ BEGIN
     IF c.next_deadline_us <= v_now THEN
         WITH due AS (
             SELECT d.record_no, d.idx, d.deliver_count, d.deadline_us, d.held, d.passed_over,
-                r.idx AS current_idx,
+                octet_length(p.data) + p_overhead AS size,
                 CASE
                     WHEN r.idx IS NULL OR r.idx > c.position THEN 'drop'
                     WHEN d.held AND NOT d.passed_over THEN 'drop'
@@ -89,12 +96,17 @@ BEGIN
                     ELSE 'again'
                 END AS verdict
             FROM deliveries d
-            LEFT JOIN records r ON r.stream_no = d.stream_no AND r.record_no = d.record_no
+            LEFT JOIN LATERAL (
+                SELECT r.* FROM records r WHERE r.stream_no = p_stream_no AND r.record_no = d.record_no LIMIT 1
+            ) r ON true
+            LEFT JOIN LATERAL (
+                SELECT p.* FROM payloads p WHERE p.stream_no = p_stream_no AND p.idx = r.idx LIMIT 1
+            ) p ON true
             WHERE d.stream_no = p_stream_no AND d.consumer_no = p_consumer_no AND d.deadline_us <= v_now
         ), gone AS (
-            DELETE FROM deliveries d USING due u
-            WHERE u.verdict <> 'again'
-                AND d.stream_no = p_stream_no AND d.consumer_no = p_consumer_no AND d.record_no = u.record_no
+            DELETE FROM deliveries d
+            WHERE d.stream_no = p_stream_no AND d.consumer_no = p_consumer_no
+                AND d.record_no = ANY (ARRAY(SELECT u.record_no FROM due u WHERE u.verdict <> 'again'))
             RETURNING 1
         ), buried AS (
             INSERT INTO dead_letters (stream_no, consumer_no, record_no, idx, deliver_count, reason, buried_us)
@@ -105,8 +117,9 @@ BEGIN
                 reason = excluded.reason, buried_us = excluded.buried_us
         )
         SELECT coalesce(array_agg(u.record_no ORDER BY u.deadline_us) FILTER (WHERE u.verdict = 'again'), '{}'),
+            coalesce(array_agg(u.size ORDER BY u.deadline_us) FILTER (WHERE u.verdict = 'again'), '{}'),
             count(*) FILTER (WHERE u.verdict <> 'again')
-        INTO v_due_records, v_dropped
+        INTO v_due_records, v_due_sizes, v_dropped
         FROM due u;
         c.ack_pending := c.ack_pending - v_dropped;
     END IF;
@@ -118,6 +131,14 @@ BEGIN
             WHEN p_batch > 1 THEN p_batch / 2
             WHEN c.new_turn THEN 0 ELSE 1 END);
         c.new_turn := NOT c.new_turn;
+        -- … nor more than half of the bytes, but for one.
+        v_due_share := least(v_due_share, (
+            SELECT count(*) FROM (
+                SELECT t.ord, sum(t.size) OVER (ORDER BY t.ord) AS bytes
+                FROM unnest(v_due_sizes) WITH ORDINALITY AS t (size, ord)
+            ) t
+            WHERE t.bytes <= v_bytes / 2 OR t.ord = 1
+        ));
     ELSE
         v_due_share := 0;
     END IF;
@@ -126,51 +147,55 @@ BEGIN
     v_room := least(p_batch - v_due_share, c.max_ack_pending - c.ack_pending);
     v_scan := c.position;
     v_merge := c.source_nos IS NOT NULL AND cardinality(c.source_nos) <= 100;
-    WHILE v_room > 0 AND v_scan < v_head AND v_scanned < 10000 LOOP
-        IF v_merge THEN
-            v_ask := v_room;
-            WITH entries AS (
-                SELECT e.idx, e.record_no
-                FROM unnest(c.source_nos) AS s (source_no)
-                CROSS JOIN LATERAL (
-                    SELECT p.idx, p.record_no FROM payloads p
-                    WHERE p.stream_no = p_stream_no AND p.source_no = s.source_no AND p.idx > v_scan AND p.idx <= v_head
-                    ORDER BY p.idx LIMIT v_ask
-                ) e
-                ORDER BY e.idx LIMIT v_ask
-            )
-            SELECT array_agg(e.record_no ORDER BY e.idx) FILTER (WHERE d.record_no IS NULL),
-                array_agg(e.idx ORDER BY e.idx) FILTER (WHERE d.record_no IS NULL),
-                array_agg(e.record_no) FILTER (WHERE d.record_no IS NOT NULL),
-                max(e.idx), count(*)
-            INTO v_found_records, v_found_idxs, v_out_records, v_last, v_entries
-            FROM entries e
-            LEFT JOIN deliveries d
-                ON d.stream_no = p_stream_no AND d.consumer_no = p_consumer_no AND d.record_no = e.record_no;
-        ELSE
-            v_ask := CASE WHEN c.source_nos IS NULL THEN v_room ELSE 10000 END;
-            WITH entries AS (
-                SELECT p.idx, p.record_no, c.source_nos IS NULL OR p.source_no = ANY (c.source_nos) AS passes
-                FROM payloads p
-                WHERE p.stream_no = p_stream_no AND p.idx > v_scan AND p.idx <= v_head
+    IF v_due_share > 0 THEN
+        v_bytes := v_bytes - (SELECT sum(t.size) FROM unnest(v_due_sizes[1:v_due_share]) AS t (size));
+    END IF;
+    WHILE v_room > 0 AND NOT v_full AND v_scan < v_head AND v_scanned < 10000 LOOP
+        v_ask := CASE WHEN c.source_nos IS NULL OR v_merge THEN v_room ELSE 10000 END;
+        WITH entries AS (
+            SELECT p.idx, p.record_no, octet_length(p.data) + p_overhead AS size,
+                c.source_nos IS NULL OR p.source_no = ANY (c.source_nos) AS passes
+            FROM payloads p
+            WHERE NOT v_merge AND p.stream_no = p_stream_no AND p.idx > v_scan AND p.idx <= v_head
+            ORDER BY p.idx LIMIT v_ask
+        ), merged AS (
+            SELECT e.idx, e.record_no, e.size, true AS passes
+            FROM unnest(c.source_nos) AS s (source_no)
+            CROSS JOIN LATERAL (
+                SELECT p.idx, p.record_no, octet_length(p.data) + p_overhead AS size FROM payloads p
+                WHERE p.stream_no = p_stream_no AND p.source_no = s.source_no AND p.idx > v_scan AND p.idx <= v_head
                 ORDER BY p.idx LIMIT v_ask
-            ), placed AS (
-                SELECT e.idx, e.record_no, e.passes, d.record_no AS out_no,
-                    count(*) FILTER (WHERE e.passes AND d.record_no IS NULL) OVER (ORDER BY e.idx) AS nth
-                FROM entries e
-                LEFT JOIN deliveries d
-                    ON d.stream_no = p_stream_no AND d.consumer_no = p_consumer_no AND d.record_no = e.record_no
-            ), taken AS (
-                -- Up to the last one that there is room for, or the end of the entries.
-                SELECT * FROM placed p WHERE p.nth < v_room OR (p.nth = v_room AND p.passes AND p.out_no IS NULL)
-            )
-            SELECT array_agg(t.record_no ORDER BY t.idx) FILTER (WHERE t.passes AND t.out_no IS NULL),
-                array_agg(t.idx ORDER BY t.idx) FILTER (WHERE t.passes AND t.out_no IS NULL),
-                array_agg(t.record_no) FILTER (WHERE t.passes AND t.out_no IS NOT NULL),
-                max(t.idx), (SELECT count(*) FROM entries)
-            INTO v_found_records, v_found_idxs, v_out_records, v_last, v_entries
-            FROM taken t;
-        END IF;
+            ) e
+            WHERE v_merge
+            ORDER BY e.idx LIMIT v_ask
+        ), placed AS (
+            SELECT e.idx, e.record_no, e.passes AND d.record_no IS NULL AS fresh,
+                e.passes AND d.record_no IS NOT NULL AS is_out,
+                count(*) FILTER (WHERE e.passes AND d.record_no IS NULL) OVER w AS nth,
+                sum(e.size) FILTER (WHERE e.passes AND d.record_no IS NULL) OVER w AS bytes
+            FROM (SELECT * FROM entries UNION ALL SELECT * FROM merged) e
+            LEFT JOIN LATERAL (
+                SELECT d.record_no FROM deliveries d
+                WHERE c.ack_pending > 0
+                    AND d.stream_no = p_stream_no AND d.consumer_no = p_consumer_no AND d.record_no = e.record_no
+                LIMIT 1
+            ) d ON true
+            WINDOW w AS (ORDER BY e.idx)
+        ), taken AS (
+            -- Up to the last one that there is room for, or the end of the entries.
+            SELECT * FROM placed p
+            WHERE (p.nth < v_room OR (p.nth = v_room AND p.fresh))
+                AND (p.bytes IS NULL OR p.bytes <= v_bytes
+                    OR (p.nth = 1 AND p.fresh AND v_due_share + cardinality(v_new_records) = 0))
+        )
+        SELECT array_agg(t.record_no ORDER BY t.idx) FILTER (WHERE t.fresh),
+            array_agg(t.idx ORDER BY t.idx) FILTER (WHERE t.fresh),
+            array_agg(t.record_no) FILTER (WHERE t.is_out),
+            max(t.idx), (SELECT count(*) FROM placed), coalesce(max(t.bytes), 0),
+            (SELECT coalesce(max(p.bytes), 0) FROM placed p) > greatest(coalesce(max(t.bytes), 0), v_bytes)
+        INTO v_found_records, v_found_idxs, v_out_records, v_last, v_entries, v_taken_bytes, v_full
+        FROM taken t;
+        v_bytes := v_bytes - v_taken_bytes;
         v_scanned := v_scanned + greatest(v_entries, 1);
         IF v_out_records IS NOT NULL THEN
             v_passed_over := true;
@@ -180,17 +205,26 @@ BEGIN
         v_new_records := v_new_records || coalesce(v_found_records, '{}');
         v_new_idxs := v_new_idxs || coalesce(v_found_idxs, '{}');
         v_room := v_room - coalesce(cardinality(v_found_records), 0);
-        IF v_entries < v_ask AND (v_room > 0 OR v_last IS NULL) THEN
+        IF v_entries < v_ask AND v_room > 0 AND NOT v_full THEN
             v_reached_head := true;
             v_scan := v_head;
         ELSE
-            v_scan := v_last;
+            v_scan := coalesce(v_last, v_scan);
         END IF;
     END LOOP;
     v_reached_head := v_reached_head OR v_scan >= v_head;
     c.position := v_scan;
 
-    v_due_records := v_due_records[1:p_batch - cardinality(v_new_records)];
+    -- Overdue ones take what room is left; those beyond the first half only as far as their bytes fit.
+    v_due_share := greatest(v_due_share, (
+        SELECT count(*) FROM (
+            SELECT t.ord, sum(t.size) FILTER (WHERE t.ord > v_due_share) OVER (ORDER BY t.ord) AS bytes
+            FROM unnest(v_due_sizes) WITH ORDINALITY AS t (size, ord)
+        ) t
+        WHERE t.ord <= p_batch - cardinality(v_new_records) AND (t.bytes IS NULL OR t.bytes <= v_bytes
+            OR (t.ord = 1 AND cardinality(v_new_records) = 0))
+    ));
+    v_due_records := v_due_records[1:v_due_share];
     v_due_left := v_due_left - cardinality(v_due_records);
 
     IF cardinality(v_new_records) > 0 THEN
@@ -202,16 +236,25 @@ BEGIN
     END IF;
     IF cardinality(v_due_records) > 0 THEN
         UPDATE deliveries d SET
-            idx = r.idx,
+            idx = n.idx,
             delivery_no = c.next_delivery_no + n.ord - 1,
             deadline_us = v_now + c.ack_wait_us,
-            deliver_count = CASE WHEN r.idx = d.idx AND NOT d.held THEN d.deliver_count + 1 ELSE 1 END,
-            nack_count = CASE WHEN r.idx = d.idx AND NOT d.held THEN d.nack_count ELSE 0 END,
+            deliver_count = CASE WHEN n.idx = d.idx AND NOT d.held THEN d.deliver_count + 1 ELSE 1 END,
+            nack_count = CASE WHEN n.idx = d.idx AND NOT d.held THEN d.nack_count ELSE 0 END,
             passed_over = false,
             held = false
-        FROM unnest(v_due_records) WITH ORDINALITY AS n (record_no, ord), records r
-        WHERE d.stream_no = p_stream_no AND d.consumer_no = p_consumer_no AND d.record_no = n.record_no
-            AND r.stream_no = p_stream_no AND r.record_no = n.record_no;
+        FROM (
+            SELECT d.place, r.idx, u.ord
+            FROM unnest(v_due_records) WITH ORDINALITY AS u (record_no, ord)
+            CROSS JOIN LATERAL (
+                SELECT d.ctid AS place FROM deliveries d
+                WHERE d.stream_no = p_stream_no AND d.consumer_no = p_consumer_no AND d.record_no = u.record_no LIMIT 1
+            ) d
+            CROSS JOIN LATERAL (
+                SELECT r.idx FROM records r WHERE r.stream_no = p_stream_no AND r.record_no = u.record_no LIMIT 1
+            ) r
+        ) n
+        WHERE d.ctid = n.place;
         c.next_delivery_no := c.next_delivery_no + cardinality(v_due_records);
     END IF;
     IF before.next_deadline_us <= v_now THEN
@@ -246,8 +289,13 @@ BEGIN
             p.source_no, p.deleted_reason, p.codec, p.inserted_us,
             p.upstream_created_us, p.upstream_updated_us, p.upstream_id, p.data
         FROM unnest(v_due_records || v_new_records) WITH ORDINALITY AS o (record_no, ord)
-        JOIN deliveries d ON d.stream_no = p_stream_no AND d.consumer_no = p_consumer_no AND d.record_no = o.record_no
-        JOIN payloads p ON p.stream_no = p_stream_no AND p.idx = d.idx
+        CROSS JOIN LATERAL (
+            SELECT d.* FROM deliveries d
+            WHERE d.stream_no = p_stream_no AND d.consumer_no = p_consumer_no AND d.record_no = o.record_no LIMIT 1
+        ) d
+        CROSS JOIN LATERAL (
+            SELECT p.* FROM payloads p WHERE p.stream_no = p_stream_no AND p.idx = d.idx LIMIT 1
+        ) p
         ORDER BY o.ord;
 END $$;
 
@@ -257,7 +305,7 @@ CREATE FUNCTION ack_v1(
     p_stream_no integer, p_consumer_no integer, p_record_nos bigint[], p_idxs bigint[], p_delivery_nos bigint[]
 ) RETURNS TABLE (stale integer, available integer)
 LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET enable_seqscan = off SET enable_mergejoin = off
 SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
@@ -272,18 +320,21 @@ BEGIN
         RETURN;
     END IF;
     WITH tokens AS MATERIALIZED (
-        SELECT DISTINCT t.record_no, t.idx, t.delivery_no
+        SELECT DISTINCT d.place, d.passed_over
         FROM unnest(p_record_nos, p_idxs, p_delivery_nos) AS t (record_no, idx, delivery_no)
+        CROSS JOIN LATERAL (
+            SELECT d.ctid AS place, d.passed_over FROM deliveries d
+            WHERE d.stream_no = p_stream_no AND d.consumer_no = p_consumer_no AND d.record_no = t.record_no
+                AND d.idx = t.idx AND d.delivery_no = t.delivery_no
+            LIMIT 1
+        ) d
     ), ended AS (
-        DELETE FROM deliveries d USING tokens t
-        WHERE d.stream_no = p_stream_no AND d.consumer_no = p_consumer_no AND d.record_no = t.record_no
-            AND d.idx = t.idx AND d.delivery_no = t.delivery_no AND NOT d.passed_over
+        DELETE FROM deliveries d
+        WHERE d.ctid = ANY (ARRAY(SELECT t.place FROM tokens t WHERE NOT t.passed_over))
         RETURNING 1
     ), again AS (
         UPDATE deliveries d SET deadline_us = v_now, delivery_no = 0, deliver_count = 0, nack_count = 0
-        FROM tokens t
-        WHERE d.stream_no = p_stream_no AND d.consumer_no = p_consumer_no AND d.record_no = t.record_no
-            AND d.idx = t.idx AND d.delivery_no = t.delivery_no AND d.passed_over
+        WHERE d.ctid = ANY (ARRAY(SELECT t.place FROM tokens t WHERE t.passed_over))
         RETURNING 1
     )
     SELECT (SELECT count(*) FROM ended), (SELECT count(*) FROM again) INTO v_ended, v_again;
@@ -303,7 +354,7 @@ CREATE FUNCTION nack_v1(
     p_delay_us bigint
 ) RETURNS TABLE (stale integer, available integer)
 LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET enable_seqscan = off SET enable_mergejoin = off
 SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
@@ -318,8 +369,14 @@ BEGIN
         RETURN;
     END IF;
     WITH tokens AS MATERIALIZED (
-        SELECT DISTINCT t.record_no, t.idx, t.delivery_no
+        SELECT DISTINCT d.place, d.passed_over
         FROM unnest(p_record_nos, p_idxs, p_delivery_nos) AS t (record_no, idx, delivery_no)
+        CROSS JOIN LATERAL (
+            SELECT d.ctid AS place, d.passed_over FROM deliveries d
+            WHERE d.stream_no = p_stream_no AND d.consumer_no = p_consumer_no AND d.record_no = t.record_no
+                AND d.idx = t.idx AND d.delivery_no = t.delivery_no
+            LIMIT 1
+        ) d
     ), back AS (
         UPDATE deliveries d SET
             delivery_no = 0,
@@ -328,9 +385,7 @@ BEGIN
                 WHEN p_delay_us IS NOT NULL THEN p_delay_us
                 WHEN d.nack_count < 2 OR d.passed_over THEN 0
                 ELSE least(180, 2 ^ least(d.nack_count - 2, 8)) * 1000000 END
-        FROM tokens t
-        WHERE d.stream_no = p_stream_no AND d.consumer_no = p_consumer_no AND d.record_no = t.record_no
-            AND d.idx = t.idx AND d.delivery_no = t.delivery_no
+        WHERE d.ctid = ANY (ARRAY(SELECT t.place FROM tokens t))
         RETURNING d.deadline_us
     )
     SELECT count(*), min(b.deadline_us) INTO v_back, v_first FROM back b;
@@ -346,7 +401,7 @@ CREATE FUNCTION extend_v1(
     p_stream_no integer, p_consumer_no integer, p_record_nos bigint[], p_idxs bigint[], p_delivery_nos bigint[]
 ) RETURNS TABLE (stale integer, available integer)
 LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET enable_seqscan = off SET enable_mergejoin = off
 SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
@@ -360,13 +415,17 @@ BEGIN
         RETURN;
     END IF;
     WITH tokens AS MATERIALIZED (
-        SELECT DISTINCT t.record_no, t.idx, t.delivery_no
+        SELECT DISTINCT d.place, d.passed_over
         FROM unnest(p_record_nos, p_idxs, p_delivery_nos) AS t (record_no, idx, delivery_no)
+        CROSS JOIN LATERAL (
+            SELECT d.ctid AS place, d.passed_over FROM deliveries d
+            WHERE d.stream_no = p_stream_no AND d.consumer_no = p_consumer_no AND d.record_no = t.record_no
+                AND d.idx = t.idx AND d.delivery_no = t.delivery_no
+            LIMIT 1
+        ) d
     ), extended AS (
         UPDATE deliveries d SET deadline_us = now_us() + v_ack_wait_us
-        FROM tokens t
-        WHERE d.stream_no = p_stream_no AND d.consumer_no = p_consumer_no AND d.record_no = t.record_no
-            AND d.idx = t.idx AND d.delivery_no = t.delivery_no
+        WHERE d.ctid = ANY (ARRAY(SELECT t.place FROM tokens t))
         RETURNING 1
     )
     SELECT count(*) INTO v_extended FROM extended;

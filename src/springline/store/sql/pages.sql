@@ -1,0 +1,31 @@
+-- commit_pages --
+-- Writes pages of one stream: records, event log, checkpoints, in one statement.
+SELECT head_idx, open_syncs, outcomes, known_nos
+FROM commit_pages_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)
+
+-- known_prints --
+-- What is stored of these records: a filter before the commit, which decides again under the lock.
+SELECT k.ord, r.record_no, r.raw_print, r.content_print, r.deleted_reason
+FROM unnest($2::integer[], $3::text[]) WITH ORDINALITY AS k (source_no, upstream_id, ord)
+JOIN records r ON r.stream_no = $1 AND r.source_no = k.source_no AND r.upstream_id = k.upstream_id
+
+-- stored_data --
+-- The current bytes of these records.
+SELECT p.record_no, p.codec, p.data
+FROM unnest($2::bigint[]) AS k (record_no)
+JOIN records r ON r.stream_no = $1 AND r.record_no = k.record_no
+JOIN payloads p ON p.stream_no = $1 AND p.idx = r.idx
+
+-- head_idx --
+-- The highest index of a stream: the as_of of a read that begins now.
+SELECT head_idx FROM stream_heads WHERE stream_no = $1
+
+-- hold --
+-- Keeps back what cannot be written; the same bytes are held once.
+INSERT INTO holds (stream_no, hold_id, sync_no, source_no, kind, reason, content, print, held_us)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, now_us())
+ON CONFLICT (stream_no, source_no, print) DO NOTHING
+
+-- count_holds --
+-- How many records and pages of a source are held.
+SELECT count(*) FROM holds WHERE stream_no = $1 AND source_no = $2

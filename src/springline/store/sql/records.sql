@@ -1,0 +1,78 @@
+-- list_records --
+-- Current versions above an index, in order; of all sources.
+SELECT idx, record_no, source_no, deleted_reason, codec, inserted_us, upstream_created_us, upstream_updated_us,
+    upstream_id, data
+FROM payloads
+WHERE stream_no = $1 AND idx > $2 AND idx <= $3
+ORDER BY idx LIMIT $4
+
+-- list_records_of_sources --
+-- Current versions above an index, in order; of some sources, merged.
+SELECT p.*
+FROM (
+    SELECT e.idx
+    FROM unnest($5::integer[]) AS s (source_no)
+    CROSS JOIN LATERAL (
+        SELECT p.idx FROM payloads p
+        WHERE p.stream_no = $1 AND p.source_no = s.source_no AND p.idx > $2 AND p.idx <= $3
+        ORDER BY p.idx LIMIT $4
+    ) e
+    ORDER BY e.idx LIMIT $4
+) e
+JOIN payloads p ON p.stream_no = $1 AND p.idx = e.idx
+ORDER BY p.idx
+
+-- get_record --
+-- The current version of one record.
+SELECT p.*
+FROM records r JOIN payloads p ON p.stream_no = r.stream_no AND p.idx = r.idx
+WHERE r.stream_no = $1 AND r.record_no = $2
+
+-- list_live --
+-- Live records of a source by upstream id, as they stood at an index: what a sweep compares with what it saw.
+SELECT upstream_id, record_no, idx
+FROM records
+WHERE stream_no = $1 AND source_no = $2 AND upstream_id > $3 AND deleted_reason = 0
+    AND record_no <= $4 AND idx <= $4
+ORDER BY upstream_id LIMIT $5
+
+-- count_live --
+-- Live records of a source, counted up to $3.
+SELECT count(*) FROM (SELECT 1 FROM records WHERE stream_no = $1 AND source_no = $2 AND deleted_reason = 0 LIMIT $3) n
+
+-- list_any_live --
+-- Live records of a source by upstream id.
+SELECT upstream_id, record_no, idx
+FROM records
+WHERE stream_no = $1 AND source_no = $2 AND upstream_id > $3 AND deleted_reason = 0
+ORDER BY upstream_id LIMIT $4
+
+-- list_aged --
+-- Live records of a source whose own time is before a bound, by index.
+SELECT idx, upstream_id
+FROM payloads
+WHERE stream_no = $1 AND source_no = $2 AND idx > $3 AND deleted_reason = 0
+    AND coalesce(upstream_updated_us, upstream_created_us, inserted_us) < $4
+ORDER BY idx LIMIT $5
+
+-- describe_sources --
+-- What rides along on records of these sources.
+SELECT s.source_no, s.provider, s.collection_id, s.sync_id, y.external_id, y.metadata
+FROM sources s JOIN syncs y ON y.sync_no = s.sync_no
+WHERE s.stream_no = $1 AND s.source_no = ANY ($2)
+
+-- find_sources --
+-- Sources of a stream by sync and collection (null: any).
+SELECT source_no FROM sources
+WHERE stream_no = $1 AND ($2::uuid IS NULL OR sync_id = $2) AND ($3::text IS NULL OR collection_id = $3)
+ORDER BY source_no
+
+-- stream_of --
+-- A stream's number and head, if it is this organisation's.
+SELECT s.stream_no, s.stream_id, h.head_idx
+FROM streams s JOIN stream_heads h USING (stream_no)
+WHERE s.org_id = $1 AND ($2::uuid IS NULL OR s.stream_id = $2) AND ($3::integer IS NULL OR s.stream_no = $3)
+
+-- sync_exists --
+-- Whether a sync is this organisation's and not deleted.
+SELECT true FROM syncs WHERE org_id = $1 AND sync_id = $2 AND deleted_at IS NULL
