@@ -1,0 +1,1 @@
+"""Measurements: the storage spike, the bare prototype, and Springline beside it."""

@@ -1,0 +1,1 @@
+"""The storage spike of ADR 0003: alternatives side by side, in interleaved rounds."""
