@@ -1,0 +1,240 @@
+"""What the API answers, as types. Fields that a newer server adds are ignored here and kept in `raw`."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, TypeVar
+
+import msgspec
+
+Held = TypeVar("Held")
+
+
+class ApiObject(msgspec.Struct, kw_only=True, dict=True):
+    """Base of what the API answers."""
+
+    @property
+    def raw(self) -> bytes:
+        """The JSON that the API answered, byte for byte."""
+        raw: bytes = self.__dict__.get("_raw", b"")
+        return raw
+
+    @raw.setter
+    def raw(self, json: bytes) -> None:
+        self.__dict__["_raw"] = json
+
+
+class Listing(list[Held]):
+    """All objects of a list. `raw` is the API's list as it came (joined, if it came in several pages)."""
+
+    def __init__(self, found: Iterable[Held], raw: bytes) -> None:
+        super().__init__(found)
+        self.raw = raw
+
+
+class Stream(ApiObject, kw_only=True):
+    id: str
+    slug: str
+    org_id: str
+    created_at: datetime
+    updated_at: datetime
+    head_idx: int = 0
+    record_count: int = 0
+    sync_count: int = 0
+    consumer_count: int = 0
+    event_retention_days: float = 7
+    tombstone_days: float = 30
+
+
+class HealthPart(msgspec.Struct, kw_only=True):
+    """How one part does: `ok`, `warn` or `error`, with notes that say what to do."""
+
+    status: str
+    notes: list[str] = []
+    time: datetime | None = None
+
+
+class Health(msgspec.Struct, kw_only=True):
+    """How a sync does: `healthy`, `warn` or `error`, the worst of its parts."""
+
+    status: str
+    sync_id: str | None = None
+    credential: HealthPart | None = None
+    provider: HealthPart | None = None
+    collections: dict[str, HealthPart] = {}
+
+
+class RateLimit(msgspec.Struct, kw_only=True):
+    """At most `allowed_requests` starts in any window of `interval` seconds; 0 concurrent requests: no such cap."""
+
+    allowed_requests: int
+    interval: float
+    max_concurrent_requests: int = 0
+
+
+class Progress(msgspec.Struct, kw_only=True):
+    """Where one collection of a sync stands."""
+
+    phase: str
+    records: int = 0
+    requests: int = 0
+    poll_interval_seconds: float | None = None
+    lag_seconds: float | None = None
+    last_sweep_completed_at: datetime | None = None
+    eta: datetime | None = None
+    waiting_for: str | None = None
+
+
+class Credential(ApiObject, kw_only=True):
+    """Secrets in `properties` are asterisks."""
+
+    id: str
+    provider: str
+    kind: str
+    name: str | None = None
+    oauth_app_id: str | None = None
+    oauth_app: dict[str, Any] | None = None
+    properties: dict[str, Any] = {}
+    health: HealthPart | None = None
+    metadata: dict[str, Any] = {}
+    created_at: datetime
+    updated_at: datetime
+
+
+class Sync(ApiObject, kw_only=True):
+    id: str
+    provider: str
+    stream_id: str
+    org_id: str
+    name: str
+    status: str
+    health: Health
+    collection_ids: list[str]
+    rate_limit: RateLimit | None = None
+    credential_id: str | None = None
+    credential: Credential | None = None
+    max_age_days: float | None = None
+    sync_frequency: str = "continuous"
+    initial_backfill_completed_at: datetime | None = None
+    metadata: dict[str, Any] = {}
+    external_id: str | None = None
+    created_at: datetime
+    updated_at: datetime
+    progress: dict[str, Progress] = {}
+
+
+class SyncOfRecord(msgspec.Struct, kw_only=True):
+    id: str
+    external_id: str | None = None
+    metadata: dict[str, Any] = {}
+
+
+class Record(ApiObject, kw_only=True):
+    """One version of a record. `data` is the provider's JSON, byte for byte: `bytes(record.data)`."""
+
+    id: str
+    stream_id: str
+    sync_id: str
+    provider: str
+    collection_id: str
+    upstream_id: str
+    data: msgspec.Raw
+    deleted: bool
+    updated_idx: int
+    inserted_at: datetime
+    deleted_reason: str | None = None
+    upstream_created_at: datetime | None = None
+    upstream_updated_at: datetime | None = None
+    sync: SyncOfRecord | None = None
+
+    def parsed(self) -> Any:
+        """`data` as Python values: what a float cannot hold is rounded here, never in `data`."""
+        return msgspec.json.decode(self.data)
+
+
+class Records(ApiObject, kw_only=True):
+    """A piece of a stream. Send `cursor` as `after_cursor` to go on from here."""
+
+    records: list[Record]
+    cursor: str
+
+
+class Message(msgspec.Struct, kw_only=True):
+    """A record's version, handed out until it is acknowledged or its time is over."""
+
+    ack_token: str
+    record: Record
+    deliver_count: int
+
+
+class Pending(msgspec.Struct, kw_only=True):
+    """What a consumer still has to come. `num_pending` is 0 if and only if nothing is left to deliver."""
+
+    num_pending: int
+    num_ack_pending: int
+    num_pending_capped: bool = False
+
+
+class Received(ApiObject, kw_only=True):
+    data: list[Message]
+    info: Pending
+
+
+class Consumer(ApiObject, kw_only=True):
+    id: str
+    stream_id: str
+    name: str
+    deliver_policy: str = "all"
+    ack_wait_ms: int = 30_000
+    max_deliver: int = -1
+    max_ack_pending: int = 1000
+    filters: dict[str, str | list[str]] = {}
+    metadata: dict[str, Any] = {}
+    status: str = "active"
+    kind: str = "record"
+    created_at: datetime
+    updated_at: datetime
+
+
+class CredentialField(msgspec.Struct, kw_only=True):
+    name: str
+    type: str = "string"
+    required: bool = False
+    secret: bool = False
+    description: str = ""
+
+
+class CredentialKind(msgspec.Struct, kw_only=True):
+    name: str
+    fields: list[CredentialField] = []
+
+
+class Detection(msgspec.Struct, kw_only=True):
+    """How inserts, updates and deletes are each found, the fastest way first."""
+
+    inserts: list[str] = []
+    updates: list[str] = []
+    deletes: list[str] = []
+
+
+class ProviderCollection(msgspec.Struct, kw_only=True):
+    id: str
+    description: str = ""
+    detection: Detection | None = None
+
+
+class Provider(ApiObject, kw_only=True):
+    """What can be synced of one API, and with which credentials."""
+
+    name: str
+    title: str = ""
+    credential_kinds: list[CredentialKind] = []
+    collections: list[ProviderCollection] = []
+
+
+class Token(ApiObject, kw_only=True):
+    """An API token. `token` itself is there only in the answer to its creation."""
+
+    id: str
+    name: str | None = None
+    token: str | None = None
+    created_at: datetime

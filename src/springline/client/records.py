@@ -1,0 +1,35 @@
+"""Records, read without a consumer: the reader keeps the cursor."""
+
+from msgspec import UNSET, UnsetType
+
+from springline.client.connection import Connection, segment
+from springline.client.objects import Record, Records
+
+
+class RecordReads:
+    """Every method raises ClientError."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def get(self, record_id: str) -> Record:
+        return await self._connection.get(f"/v1/records/{segment(record_id)}", Record)
+
+    async def read(
+        self,
+        *,
+        stream_id: str | UnsetType = UNSET,
+        sync_id: str | UnsetType = UNSET,
+        collection_id: str | UnsetType = UNSET,
+        after_cursor: str | UnsetType = UNSET,
+        limit: int | UnsetType = UNSET,
+    ) -> Records:
+        """The next records in the stream's order, each once, in its newest version. A cursor belongs to its filters."""
+        query = {
+            "stream_id": stream_id,
+            "sync_id": sync_id,
+            "collection_id": collection_id,
+            "after_cursor": after_cursor,
+            "limit": limit,
+        }
+        return self._connection.read(await self._connection.request("GET", "/v1/records", query=query), Records)

@@ -1,0 +1,108 @@
+"""Syncs: keep these collections of this credential flowing into that stream."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from msgspec import UNSET, UnsetType
+
+from springline.client.connection import Connection, segment
+from springline.client.objects import Listing, RateLimit, Sync
+
+Metadata = Mapping[str, Any]
+
+
+class Syncs:
+    """Every method raises ClientError. A sync never changes its provider, stream or credential."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def list(
+        self,
+        *,
+        provider: str | UnsetType = UNSET,
+        stream_id: str | UnsetType = UNSET,
+        credential_id: str | UnsetType = UNSET,
+        status: str | UnsetType = UNSET,
+        health: str | UnsetType = UNSET,
+        name: str | UnsetType = UNSET,
+        external_id: str | UnsetType = UNSET,
+        metadata: Metadata | UnsetType = UNSET,
+    ) -> Listing[Sync]:
+        """Those that match all filters; `metadata` matches what contains it."""
+        filters = {
+            "provider": provider,
+            "stream_id": stream_id,
+            "credential_id": credential_id,
+            "status": status,
+            "health.status": health,
+            "name": name,
+            "external_id": external_id,
+            "metadata": metadata,
+        }
+        return await self._connection.listing("/v1/syncs", Sync, filters)
+
+    async def get(self, sync_id: str) -> Sync:
+        return await self._connection.get(f"/v1/syncs/{segment(sync_id)}", Sync)
+
+    async def create(
+        self,
+        *,
+        provider: str,
+        stream_id: str,
+        name: str,
+        collection_ids: Sequence[str],
+        credential_id: str | UnsetType = UNSET,
+        credential: Mapping[str, Any] | UnsetType = UNSET,
+        rate_limit: RateLimit | UnsetType = UNSET,
+        max_age_days: float | UnsetType | None = UNSET,
+        sync_frequency: str | UnsetType = UNSET,
+        metadata: Metadata | UnsetType = UNSET,
+        external_id: str | UnsetType = UNSET,
+    ) -> Sync:
+        """One of `credential_id` and `credential` (`{"properties": {"kind": …}}`) is needed."""
+        body = {
+            "provider": provider,
+            "stream_id": stream_id,
+            "name": name,
+            "collection_ids": collection_ids,
+            "credential_id": credential_id,
+            "credential": credential,
+            "rate_limit": rate_limit,
+            "max_age_days": max_age_days,
+            "sync_frequency": sync_frequency,
+            "metadata": metadata,
+            "external_id": external_id,
+        }
+        return await self._connection.post("/v1/syncs", body, Sync)
+
+    async def update(
+        self,
+        sync_id: str,
+        *,
+        name: str | UnsetType = UNSET,
+        collection_ids: Sequence[str] | UnsetType = UNSET,
+        status: Literal["active", "disabled"] | UnsetType = UNSET,
+        rate_limit: RateLimit | UnsetType | None = UNSET,
+        max_age_days: float | UnsetType | None = UNSET,
+        sync_frequency: str | UnsetType = UNSET,
+        metadata: Metadata | UnsetType = UNSET,
+        external_id: str | UnsetType | None = UNSET,
+    ) -> Sync:
+        """Fields left out stay as they are; `collection_ids` is the whole new list."""
+        body = {
+            "name": name,
+            "collection_ids": collection_ids,
+            "status": status,
+            "rate_limit": rate_limit,
+            "max_age_days": max_age_days,
+            "sync_frequency": sync_frequency,
+            "metadata": metadata,
+            "external_id": external_id,
+        }
+        return await self._connection.patch(f"/v1/syncs/{segment(sync_id)}", body, Sync)
+
+    async def delete(self, sync_id: str, *, records: Literal["delete", "keep", "erase"] = "delete") -> None:
+        """The sync's records leave the stream as deletions, or stay (`keep`), or lose their data too (`erase`)."""
+        query = {"delete": {}, "keep": {"keep_records": "true"}, "erase": {"erase": "true"}}[records]
+        await self._connection.request("DELETE", f"/v1/syncs/{segment(sync_id)}", query=query)
