@@ -1,0 +1,13 @@
+"""A stateful fake of Stripe's v1 API: what an account holds, how it is read and changed, what goes wrong.
+
+From the outside in:
+
+- `server` listens; `routes` takes a request through arrival, key, limits, faults and answer.
+- `resources` carries out the API's reads and writes; `control` and its neighbours are the sandbox's own API
+  (`/_sandbox/stripe`) to seed and change data and to inject faults.
+- `collections` describes each kind of object once: parameters, filters, what a write does.
+- `accounts`, `records`, `writes`, `events` hold the data; `keys`, `limits`, `idempotency`, `faults` the rest.
+
+Everything lives in memory and is repeatable: ids and data come from the seed, time from a clock that is an
+argument.
+"""
