@@ -1,8 +1,8 @@
 """Fingerprints: cheap answers to "is this the record that we have?".
 
 Two of 64 bits. The raw print is of the bytes: equal bytes are equal content. Where it differs, the content print
-decides; it is blind to the order of keys and to white space, and to nothing else: a number that is spelt differently (`1.10`,
-`1.1`) is a change.
+decides; it is blind to the order of keys and to white space, and to nothing else: a number that is spelt differently
+(`1.10`, `1.1`) is a change.
 """
 
 import json

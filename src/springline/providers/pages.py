@@ -1,7 +1,7 @@
 """From an answer's bytes to records: `data` is cut out of the body, never decoded and re-encoded (I6).
 
-The fast way lets msgspec check and split the whole body. Where it refuses (a lone surrogate escape, deep nesting, broken
-UTF-8), a scanner splits the page record by record and only the record at fault is rejected.
+The fast way lets msgspec check and split the whole body. Where it refuses (a lone surrogate escape, deep nesting,
+broken UTF-8), a scanner splits the page record by record and only the record at fault is rejected.
 """
 
 import json
@@ -63,7 +63,7 @@ class PageParser:
         return ParsedPage(records, rejected, records[-1].upstream_id)
 
     def parse_record(self, body: bytes) -> PageRecord | RejectedRecord | None:
-        """One record read by id; None if the answer says that it is deleted. Raises ProviderBroken if it is no object."""
+        """One record read by id; None if the answer says that it is deleted. Raises ProviderBroken if it is none."""
         data = body.strip()
         if not data.startswith(b"{"):
             raise ProviderBroken("answered a read by id with something that is no JSON object")
@@ -111,7 +111,7 @@ def record_reader(collection: Collection) -> Callable[[bytes], PageRecord | Reje
             record = decode(data)
         except (msgspec.DecodeError, ValueError, RecursionError) as error:
             try:
-                record = msgspec.convert(_decode_tolerantly(data), head)
+                record = msgspec.convert(decode_tolerantly(data), head)
             except (ValueError, RecursionError):
                 return RejectedRecord(data, f"cannot be read as a record: {error}")
         upstream_id = str(record.key)
@@ -148,7 +148,7 @@ def _id_fault(upstream_id: str) -> str | None:
     return "its id holds U+0000" if "\x00" in upstream_id else None
 
 
-def _decode_tolerantly(data: bytes) -> Any:
+def decode_tolerantly(data: bytes) -> Any:
     """Python's decoder takes lone surrogate escapes; raises ValueError for what is no JSON."""
     return json.loads(data.decode("utf-8"), parse_constant=_refuse_constant, parse_int=_bounded_int)
 
@@ -170,7 +170,7 @@ def _is_gone(data: bytes, gone_field: str) -> bool:
         return bytes(fields.get(gone_field, msgspec.Raw(b"false"))) == b"true"
     except (msgspec.DecodeError, RecursionError):
         try:
-            return _decode_tolerantly(data).get(gone_field) is True
+            return decode_tolerantly(data).get(gone_field) is True
         except (ValueError, RecursionError):
             return False
 
@@ -205,7 +205,7 @@ def _split_tolerantly(body: bytes, pagination: CursorById) -> Envelope:
     if depth != 0 or list_end < 0:
         raise ProviderBroken(f"answered with something that is no list of {pagination.records_field}")
     try:
-        envelope = _decode_tolerantly(body[:list_start] + b"[]" + body[list_end:])
+        envelope = decode_tolerantly(body[:list_start] + b"[]" + body[list_end:])
         more = envelope[pagination.more_field]
     except (ValueError, KeyError, TypeError, RecursionError):
         raise ProviderBroken(f"answered with a list that does not say {pagination.more_field}") from None

@@ -41,9 +41,10 @@ class RateLimit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CredentialField(msgspec.Struct, frozen=True, kw_only=True):
-    """One of a credential's properties."""
+    """One of a credential's properties. `aliases` are names that it had before."""
 
     name: str
+    aliases: tuple[str, ...] = ()
     type: FieldType = "string"
     required: bool = False
     secret: bool = False
@@ -63,7 +64,9 @@ class CredentialKind(msgspec.Struct, frozen=True, kw_only=True):
     `headers` turns the properties (secrets in clear) into the request's headers. `check` is the cheapest request that
     a live credential can make; `identify` tells the account from its answer, or None where the answer does not say;
     `check_fallbacks` are tried in turn where an answer says "no such place" or "not permitted".
-    `identity_of` adds to the identity what distinguishes keys of one account that can see different things.
+    `account_of` tells it from the properties, where the provider does not. `data_set_of` names which of the account's
+    data sets the credential opens, where it has several. `identity_of` adds to the identity what distinguishes keys of
+    one account that can see different things.
     `rate_limit` is the allotment of such a credential.
     """
 
@@ -74,6 +77,8 @@ class CredentialKind(msgspec.Struct, frozen=True, kw_only=True):
     check: Request
     check_fallbacks: tuple[Request, ...] = ()
     identify: Callable[[Answer], Account | None]
+    account_of: Callable[[Mapping[str, Any]], str | None] = lambda properties: None
+    data_set_of: Callable[[Mapping[str, Any]], str | None] = lambda properties: None
     identity_of: Callable[[Mapping[str, Any]], str | None]
     refuse: Callable[[Mapping[str, Any]], str | None] = lambda properties: None
     rate_limit: Callable[[Mapping[str, Any]], RateLimit]

@@ -102,6 +102,10 @@ class Database:
         """Returns the command tag, as `UPDATE 3`."""
         return await self._pool.execute(statement, *arguments)
 
+    async def notify(self, channel: str, payload: str) -> None:
+        """Tells every process that listens, in a transaction of its own."""
+        await self._pool.execute("SELECT pg_notify($1, $2)", channel, payload)
+
     async def connect_apart(self) -> "asyncpg.Connection[asyncpg.Record]":
         """A connection outside the pool, for LISTEN."""
         return await asyncpg.connect(**_arguments(self._connect_to))

@@ -29,15 +29,16 @@ def _identify(answer: Answer) -> Account | None:
     return Account(identity=account.id, label=account.email) if account.id.startswith("acct_") else None
 
 
+def _data_set_of(properties: Mapping[str, Any]) -> str | None:
+    """Mode and connected account are data sets of their own."""
+    mode = "live" if "_live_" in properties["secret"] else "test"
+    return f"{mode}/{properties['account']}" if properties.get("account") else mode
+
+
 def _identity_of(properties: Mapping[str, Any]) -> str | None:
-    """Mode and connected account are data sets of their own; a restricted key sees what it was granted."""
+    """A restricted key sees what it was granted."""
     secret: str = properties["secret"]
-    parts = ["live" if "_live_" in secret else "test"]
-    if properties.get("account"):
-        parts.append(str(properties["account"]))
-    if secret.startswith("rk_"):
-        parts.append(hashlib.sha256(secret.encode()).hexdigest()[:16])
-    return "/".join(parts)
+    return hashlib.sha256(secret.encode()).hexdigest()[:16] if secret.startswith("rk_") else None
 
 
 def _refuse(properties: Mapping[str, Any]) -> str | None:
@@ -65,6 +66,7 @@ STRIPE_KEY = CredentialKind(
     fields=(
         CredentialField(
             name="secret",
+            aliases=("secret_key",),
             required=True,
             secret=True,
             description="A secret key (sk_…), or a restricted key (rk_…) with Read on each collection and on Events.",
@@ -78,6 +80,7 @@ STRIPE_KEY = CredentialKind(
     # A restricted key may not read the account, and not every fake has one.
     check_fallbacks=(Request(path="/v1/events", query=(("limit", "1"),)),),
     identify=_identify,
+    data_set_of=_data_set_of,
     identity_of=_identity_of,
     refuse=_refuse,
     rate_limit=_rate_limit,

@@ -54,6 +54,7 @@ CREATE TABLE credentials (
     provider       text NOT NULL,
     kind           text NOT NULL,
     account        text NOT NULL,                -- what makes it the same credential when imported again
+    secret_print   text NOT NULL,                -- keyed hash of the secrets: so does this
     name           text,
     properties     jsonb NOT NULL,               -- what may be shown
     secrets        bytea NOT NULL,               -- AES-256-GCM of a JSON object: the secret properties
@@ -67,6 +68,7 @@ CREATE TABLE credentials (
     updated_at     timestamptz NOT NULL DEFAULT now(),
     UNIQUE (org_id, provider, kind, account)
 );
+CREATE INDEX credentials_secret_print ON credentials (org_id, secret_print);
 CREATE INDEX credentials_metadata ON credentials USING gin (metadata jsonb_path_ops);
 CREATE INDEX credentials_lease ON credentials (lease_worker_no);
 
@@ -172,6 +174,7 @@ CREATE TABLE sync_fences (
     stream_no  integer NOT NULL,
     sync_no    integer NOT NULL,
     epoch      bigint NOT NULL DEFAULT 0,
+    first_epoch bigint NOT NULL DEFAULT 0,       -- the first that was not 0
     active     boolean NOT NULL DEFAULT true,
     PRIMARY KEY (stream_no, sync_no)
 ) WITH (fillfactor = 50);

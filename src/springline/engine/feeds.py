@@ -1,0 +1,229 @@
+"""The feed: an endpoint that lists what changed. An event is only a hint; the object it names is read again."""
+
+import itertools
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from springline.domain.checkpoints import FEED, BackfillState, FeedState, backfill_name, decode, encode
+from springline.domain.errors import ProviderBroken, RequestRejected
+from springline.domain.records import DetectedBy
+from springline.engine.quotas import Priority
+from springline.engine.rereads import BATCH, Rereader
+from springline.engine.session import CollectionSession, SyncSession
+from springline.providers.pages import decode_tolerantly, split_envelope
+from springline.providers.vocabulary import Answer, EventFeed, Request
+
+#: A quick poll looks so far behind the last one: an event can be a second or two late for reasons of clock alone.
+QUICK_OVERLAP_SECONDS: Final = 5
+#: The whole late-arrival bound is read again this often.
+FULL_OVERLAP_EVERY_SECONDS: Final = 30.0
+SHORTEST_INTERVAL_SECONDS: Final = 0.5
+#: A poll's pause is this share of the time since the last change.
+QUIET_SHARE: Final = 0.1
+#: A poll that saw nothing is saved no more often than this; a gap is told from it.
+IDLE_SAVE_SECONDS: Final = 3600
+#: A gap is answered a day before the feed forgets.
+_GAP_MARGIN_SECONDS: Final = 86_400
+
+
+_Hints = dict[tuple[CollectionSession, str], int]
+
+
+class Event(NamedTuple):
+    """What an event says: which record to look at."""
+
+    event_id: str
+    at: int
+    type: str
+    upstream_id: str | None
+
+
+class FeedPoll:
+    """Polls the feed of one sync for all of its collections."""
+
+    def __init__(self, session: SyncSession, feed: EventFeed, rereader: Rereader) -> None:
+        self._session = session
+        self._feed = feed
+        self._rereader = rereader
+        self._parts = [part for part in session.collections.values() if part.collection.feed is not None]
+        self._by_type = {
+            event_type: part
+            for part in self._parts
+            if part.collection.feed
+            for event_type in part.collection.feed.types
+        }
+        #: Events that were taken care of, by id, with their times: inside the overlap they come again.
+        self._known: dict[str, int] = {}
+        # Names of types narrow the answer, where they fit one request and the API takes them.
+        self._names_types = len(self._by_type) <= feed.types_limit
+        self._read_event = _event_reader(feed)
+        self._full_at = float("-inf")
+        state = decode(session.checkpoints.get(FEED), FeedState)
+        self.state = state
+        #: How far the feed was read, in this process.
+        self._reached = state.seen_to if state else 0
+        #: Hints that came late, still to be followed; what is saved does not go past them.
+        self._late: _Hints = {}
+        self.due_at = time.monotonic()
+
+    @property
+    def has_cutoff(self) -> bool:
+        """Whether the place from which the feed is followed was taken; no backfill request goes before it."""
+        return self.state is not None
+
+    async def run(self) -> None:
+        """One poll, to the end of what the feed has. Raises the errors of `domain.errors`."""
+        if self.state is None:
+            await self._take_cutoff()
+        else:
+            await self._poll(self.state)
+        quiet = time.monotonic() - max((part.changed_at for part in self._parts), default=0.0)
+        longest = min(part.collection.longest_interval.total_seconds() for part in self._parts)
+        interval = min(max(SHORTEST_INTERVAL_SECONDS, QUIET_SHARE * quiet), longest)
+        for part in self._parts:
+            part.poll_interval = round(interval, 1)
+        self.due_at = time.monotonic() + (SHORTEST_INTERVAL_SECONDS if self._late else interval)
+
+    async def _take_cutoff(self) -> None:
+        served_at = _server_time(await self._fetch(since=None, cursor=None, size=1))
+        await self._save(FeedState(cutoff=served_at, seen_to=served_at))
+        self._reached = served_at
+
+    async def _poll(self, state: FeedState) -> None:
+        now = time.monotonic()
+        full = now - self._full_at >= FULL_OVERLAP_EVERY_SECONDS
+        overlap = int(self._feed.late_arrival.total_seconds()) if full else QUICK_OVERLAP_SECONDS
+        since = max(self._reached - overlap, state.cutoff - QUICK_OVERLAP_SECONDS)
+        events, served_at = await self._read_all(since)
+        if served_at - self._reached > self._feed.retention.total_seconds() - _GAP_MARGIN_SECONDS:
+            await self._answer_gap(served_at)
+            return
+        unknown = [event for event in events if event.event_id not in self._known]
+        fresh: _Hints = {}
+        for event in unknown:
+            part = self._by_type.get(event.type)
+            if part is not None and event.upstream_id is not None:
+                is_late = event.at < self._reached - QUICK_OVERLAP_SECONDS
+                (self._late if is_late else fresh)[part, event.upstream_id] = event.at
+        await self._follow(fresh, served_at)
+        self._known.update((event.event_id, event.at) for event in unknown)
+        # Late ones are rare, but after a restart they are all that the overlap holds: they must not stop what is fresh.
+        some_late = dict(itertools.islice(self._late.items(), BATCH))
+        await self._follow(some_late, served_at)
+        for hint in some_late:
+            del self._late[hint]
+        self._reached = max(self._reached, served_at)
+        # Only now, and only if nothing is open: what was said up to here has been written (I1).
+        if not self._late and (fresh or some_late or self._reached - state.seen_to > IDLE_SAVE_SECONDS):
+            await self._save(FeedState(cutoff=state.cutoff, seen_to=self._reached))
+        if full:
+            self._full_at = now
+            horizon = self._reached - int(self._feed.late_arrival.total_seconds()) - 60
+            self._known = {event_id: at for event_id, at in self._known.items() if at >= horizon}
+
+    async def _follow(self, hints: "_Hints", served_at: int) -> None:
+        """Reads again, each record once however many events name it."""
+        by_part: dict[CollectionSession, list[str]] = {}
+        for part, upstream_id in hints:
+            by_part.setdefault(part, []).append(upstream_id)
+        for part, upstream_ids in by_part.items():
+            for start in range(0, len(upstream_ids), BATCH):
+                batch = upstream_ids[start : start + BATCH]
+                written = await self._rereader.reread(part, batch, DetectedBy.feed)
+                if written.changed:
+                    oldest = min(hints[part, upstream_id] for upstream_id in batch)
+                    part.lag_seconds = float(max(0, served_at - oldest))
+
+    async def _read_all(self, since: int) -> tuple[list[Event], int]:
+        """All events since a time, in whatever order they come, and the server's time before the first page."""
+        events: list[Event] = []
+        cursor: str | None = None
+        served_at: int | None = None
+        while True:
+            answer = await self._fetch(since=since, cursor=cursor)
+            if served_at is None:
+                served_at = _server_time(answer)
+            envelope = split_envelope(answer.body, self._feed.pagination)
+            page = [event for event in map(self._read_event, envelope.pieces) if event is not None]
+            events += page
+            if not envelope.more:
+                return events, served_at
+            if not page or page[-1].event_id == cursor:
+                raise ProviderBroken("answered with a page of events that leads nowhere")
+            cursor = page[-1].event_id
+
+    async def _fetch(self, *, since: int | None, cursor: str | None, size: int | None = None) -> Answer:
+        while True:
+            try:
+                return await self._session.fetcher.fetch(
+                    Request(path=self._feed.path, query=tuple(self._query(since, cursor, size))), Priority.poll
+                )
+            except RequestRejected:
+                if not self._names_types:
+                    raise
+                self._names_types = False  # it takes no names of types: everything is read, and sorted out here
+
+    def _query(self, since: int | None, cursor: str | None, size: int | None) -> Iterator[tuple[str, str]]:
+        name, most = self._feed.pagination.size
+        yield name, str(size or most)
+        if since is not None:
+            yield self._feed.since, str(since)
+        if cursor is not None:
+            yield self._feed.pagination.after, cursor
+        if self._names_types:
+            for event_type in self._by_type:
+                yield self._feed.types, event_type
+
+    async def _answer_gap(self, served_at: int) -> None:
+        """The feed has forgotten what happened meanwhile: everything is walked again, joined by a new cutoff."""
+        state = FeedState(cutoff=served_at, seen_to=served_at)
+        checkpoints: dict[str, bytes | None] = {FEED: encode(state)}
+        for part in self._parts:
+            checkpoints[backfill_name(part.collection_id)] = encode(BackfillState())
+            part.phase = "backfill"
+        await self._session.save(checkpoints)
+        self.state = state
+        self._reached = served_at
+        self._late.clear()
+
+    async def _save(self, state: FeedState) -> None:
+        await self._session.save({FEED: encode(state)})
+        self.state = state
+
+
+def _event_reader(feed: EventFeed) -> Any:
+    """A function from an event's bytes to an Event; None for what is none, and for events of objects without an id."""
+    decode_event = msgspec.json.Decoder(dict[str, Any]).decode
+
+    def read(data: bytes) -> Event | None:
+        try:
+            try:
+                event = decode_event(data)
+            except (msgspec.DecodeError, RecursionError):
+                event = decode_tolerantly(data)
+            subject: Any = event
+            for name in feed.subject:
+                subject = subject.get(name) if isinstance(subject, dict) else None
+            return Event(
+                str(event[feed.id_field]),
+                int(event[feed.time_field]),
+                str(event[feed.type_field]),
+                None if subject is None else str(subject),
+            )
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return None
+
+    return read
+
+
+def _server_time(answer: Answer) -> int:
+    """Unix seconds by the server's own clock; by ours where it does not tell."""
+    try:
+        return int(parsedate_to_datetime(answer.headers["date"]).timestamp())
+    except (KeyError, ValueError):
+        return int(datetime.now(UTC).timestamp())

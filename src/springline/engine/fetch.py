@@ -1,0 +1,174 @@
+"""Requests to providers: authenticated, inside the quota, ended by an answer or an error that says what to do next.
+
+Redirects and the HTTP client's own retries are off: each would be a request without a permit (I7).
+"""
+
+import asyncio
+import random
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from types import SimpleNamespace
+from typing import Any, Final
+
+import aiohttp
+from multidict import CIMultiDict
+from yarl import URL
+
+from springline import __version__
+from springline.domain.errors import ProviderBroken, ProviderError, RetryLater, SlowDown
+from springline.engine.quotas import Permit, Priority, SyncQuota
+from springline.providers.vocabulary import Answer, CredentialKind, Provider, Request
+
+#: An answer longer than this is no page.
+LONGEST_ANSWER_BYTES: Final = 256 * 1024 * 1024
+#: A passing fault is tried again at once this often, each time with a permit, before the work is put off.
+QUICK_RETRIES: Final = 3
+_KEEP_ALIVE_SECONDS: Final = 15.0
+#: How long a decrypted secret is kept at most.
+_SECRET_SECONDS: Final = 5.0
+
+
+class HttpClient:
+    """The process's one HTTP client."""
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self.session = session
+
+    @classmethod
+    def open(cls) -> "HttpClient":
+        """To be called inside the event loop."""
+        trace = aiohttp.TraceConfig()
+        trace.on_request_headers_sent.append(_stamp)
+        session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE_SECONDS, ttl_dns_cache=30),
+            trace_configs=[trace],
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=True,
+            headers={"User-Agent": f"springline/{__version__}", "Accept": "application/json"},
+        )
+        # aiohttp sends an idempotent request again when a kept connection was dropped; it has no public switch.
+        session._retry_connection = False
+        return cls(session)
+
+    async def close(self) -> None:
+        await self.session.close()
+
+
+async def _stamp(
+    session: aiohttp.ClientSession, context: SimpleNamespace, parameters: aiohttp.TraceRequestHeadersSentParams
+) -> None:
+    """The connection stands and the request is written: from now on the quota's window counts."""
+    permit: Permit | None = context.trace_request_ctx
+    if permit is not None:
+        permit.started(time.monotonic())
+
+
+class Origin:
+    """Where a provider is asked, and how one credential is let in. Secrets are decrypted for requests and dropped soon
+    after the last."""
+
+    def __init__(
+        self,
+        provider: Provider,
+        kind: CredentialKind,
+        *,
+        base_url: str,
+        open_properties: Callable[[], Awaitable[Mapping[str, Any]]],
+    ) -> None:
+        self.provider = provider
+        self.kind = kind
+        self.base_url = base_url.rstrip("/")
+        self._open_properties = open_properties
+        self._headers: CIMultiDict[str] | None = None
+
+    async def headers(self) -> CIMultiDict[str]:
+        """The headers that let a request in."""
+        headers = self._headers
+        if headers is None:
+            headers = CIMultiDict(self.provider.request_headers)
+            headers.update(self.kind.headers(await self._open_properties()))
+            self._headers = headers
+            asyncio.get_running_loop().call_later(_SECRET_SECONDS, self._forget)
+        return headers
+
+    def _forget(self) -> None:
+        self._headers = None
+
+
+class Fetcher:
+    """Requests of one sync. `on_request` is told each request's purpose, whatever comes of it."""
+
+    def __init__(self, client: HttpClient, origin: Origin, quota: SyncQuota) -> None:
+        self._client = client
+        self._origin = origin
+        self._quota = quota
+        self.requests = 0
+        #: (monotonic time, path, status or error) of the last requests, newest last.
+        self.recent: deque[tuple[float, str, str]] = deque(maxlen=20)
+
+    async def fetch(self, request: Request, priority: Priority) -> Answer:
+        """Sends a request and returns its 2xx answer. Raises the errors of `domain.errors`."""
+        for attempt in range(QUICK_RETRIES + 1):
+            try:
+                return await self._send(request, priority)
+            except RetryLater as error:
+                if isinstance(error, SlowDown):
+                    self._quota.slow_down(error.after_seconds or 1.0)
+                if attempt == QUICK_RETRIES or (error.after_seconds or 0) > 1.0:
+                    raise
+                await asyncio.sleep(error.after_seconds or random.uniform(0.5, 1.0) * 0.1 * 4**attempt)
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _send(self, request: Request, priority: Priority) -> Answer:
+        headers = await self._origin.headers()
+        async with self._quota.permit(priority) as permit:
+            self.requests += 1
+            try:
+                answer = await send(self._client, self._origin, request, headers=headers, permit=permit)
+            except ProviderError as error:
+                self.recent.append((time.monotonic(), request.path, str(error.status or type(error).__name__)))
+                raise
+        self.recent.append((time.monotonic(), request.path, str(answer.status)))
+        if 200 <= answer.status < 300:
+            return answer
+        raise self._origin.provider.classify(request, answer)
+
+
+async def send(
+    client: HttpClient, origin: Origin, request: Request, *, headers: CIMultiDict[str], permit: Permit | None
+) -> Answer:
+    """One request, whatever its status. Raises RetryLater if there is no answer, ProviderBroken if it is too long."""
+    provider = origin.provider
+    url = URL(origin.base_url + request.path, encoded=True).with_query(request.query)
+    try:
+        async with client.session.request(
+            request.method,
+            url,
+            headers=headers,
+            allow_redirects=False,
+            timeout=aiohttp.ClientTimeout(total=provider.request_timeout_seconds),
+            trace_request_ctx=permit,
+        ) as response:
+            body = await _read(response)
+            return Answer(
+                status=response.status,
+                headers={name.lower(): value for name, value in response.headers.items()},
+                body=body,
+            )
+    except TimeoutError:
+        raise RetryLater(f"{provider.title} did not answer within {provider.request_timeout_seconds:g} s") from None
+    except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError) as error:
+        # The text of some of these holds the URL with its query.
+        raise RetryLater(f"{provider.title} could not be reached ({type(error).__name__})") from None
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    if (response.content_length or 0) > LONGEST_ANSWER_BYTES:
+        raise ProviderBroken(f"answered with {response.content_length} bytes", status=response.status)
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > LONGEST_ANSWER_BYTES:
+            raise ProviderBroken(f"answered with more than {LONGEST_ANSWER_BYTES} bytes", status=response.status)
+    return bytes(body)

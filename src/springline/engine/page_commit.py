@@ -1,0 +1,147 @@
+"""One writer per stream and process: it commits whatever pages are ready together, and never waits for more."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from springline.domain.records import Outcome
+from springline.store.database import UNAVAILABLE
+from springline.store.pages import CommittedPage, Page, PageRefused, PageStore
+
+#: What one statement takes at most.
+MOST_RECORDS: Final = 1000
+MOST_BYTES: Final = 4 * 1024 * 1024
+_LONGEST_PAUSE_SECONDS: Final = 2.0
+
+_Waiting = tuple[Page, "asyncio.Future[CommittedPage]"]
+
+
+class StreamWriter:
+    """Commits pages of one stream. An idle writer has no task."""
+
+    def __init__(self, stream_no: int, store: PageStore, *, on_commit: Callable[[int], None]) -> None:
+        self.stream_no = stream_no
+        #: The highest index that this process knows of: the `as_of` of a read that begins now.
+        self.head_idx = 0
+        self._store = store
+        self._on_commit = on_commit
+        self._ready: list[_Waiting] = []
+        self._task: asyncio.Task[None] | None = None
+
+    async def refresh_head(self) -> int:
+        """Learns what other processes have written."""
+        self.head_idx = max(self.head_idx, await self._store.head_idx(self.stream_no))
+        return self.head_idx
+
+    async def commit(self, page: Page) -> CommittedPage:
+        """Returns when the page is durable. Raises PageRefused if the database will never take it.
+
+        While the database is not available it waits: the statement may have run, and running it again changes nothing.
+        """
+        future: asyncio.Future[CommittedPage] = asyncio.get_running_loop().create_future()
+        self._ready.append((page, future))
+        if self._task is None:
+            self._task = asyncio.create_task(self._write_all())
+        return await future
+
+    async def close(self) -> None:
+        """Drops what is not committed yet; whoever waits is cancelled."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        for _, future in self._ready:
+            future.cancel()
+        self._ready.clear()
+
+    async def _write_all(self) -> None:
+        try:
+            while self._ready:
+                together = _take_together(self._ready)
+                try:
+                    await self._write(together)
+                except asyncio.CancelledError:
+                    for _, future in together:
+                        future.cancel()
+                    raise
+        finally:
+            self._task = None
+
+    async def _write(self, together: list[_Waiting]) -> None:
+        try:
+            committed = await self._commit_when_possible([page for page, _ in together])
+        except PageRefused as error:
+            if len(together) == 1:
+                _settle(together[0][1], error=error)
+                return
+            for waiting in together:  # one by one: only the one at fault is refused
+                await self._write([waiting])
+            return
+        except Exception as error:
+            for _, future in together:
+                _settle(future, error=error)
+            return
+        for (_, future), result in zip(together, committed, strict=True):
+            _settle(future, result=result)
+
+    async def _commit_when_possible(self, pages: list[Page]) -> list[CommittedPage]:
+        pause = 0.05
+        while True:
+            try:
+                head_idx, committed = await self._store.commit(self.stream_no, pages)
+            except UNAVAILABLE:
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+                continue
+            self.head_idx = max(self.head_idx, head_idx)
+            if any(Outcome.created <= outcome <= Outcome.deleted for page in committed for outcome in page.outcomes):
+                self._on_commit(self.stream_no)
+            return committed
+
+
+def _settle(
+    future: "asyncio.Future[CommittedPage]", *, result: CommittedPage | None = None, error: Exception | None = None
+) -> None:
+    if future.done():  # whoever waited has gone
+        return
+    if error is not None:
+        future.set_exception(error)
+    elif result is not None:
+        future.set_result(result)
+
+
+def _take_together(ready: list[_Waiting]) -> list[_Waiting]:
+    """The first pages that fit one statement: no key twice, no checkpoint twice. They leave `ready`."""
+    together: list[_Waiting] = []
+    records = size = 0
+    keys: set[tuple[int, str]] = set()
+    marks: set[tuple[int, str]] = set()
+    for page, future in ready:
+        page_keys = {(record.source_no, record.upstream_id) for record in page.records}
+        page_marks = {(page.sync_no, name) for name in page.checkpoints}
+        records += len(page.records)
+        size += page.size
+        if together and (records > MOST_RECORDS or size > MOST_BYTES or keys & page_keys or marks & page_marks):
+            break
+        together.append((page, future))
+        keys |= page_keys
+        marks |= page_marks
+    del ready[: len(together)]
+    return together
+
+
+class StreamWriters:
+    """The writers of this process, by stream."""
+
+    def __init__(self, store: PageStore, *, on_commit: Callable[[int], None]) -> None:
+        self.store = store
+        self._on_commit = on_commit
+        self._writers: dict[int, StreamWriter] = {}
+
+    def writer(self, stream_no: int) -> StreamWriter:
+        if stream_no not in self._writers:
+            self._writers[stream_no] = StreamWriter(stream_no, self.store, on_commit=self._on_commit)
+        return self._writers[stream_no]
+
+    async def close(self) -> None:
+        for writer in self._writers.values():
+            await writer.close()

@@ -1,0 +1,238 @@
+"""From a page's records to what has to be written: unchanged ones drop out before the commit, which decides again."""
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from springline.domain.errors import SpringlineError
+from springline.domain.fingerprints import content_print, raw_print
+from springline.domain.records import DeletedReason, DetectedBy, Evidence, Outcome, PageRecord, RejectedRecord
+from springline.engine.page_commit import MOST_BYTES, MOST_RECORDS, StreamWriter
+from springline.store.pages import Page, PageRefused, PageStore, RecordWrite, StoredPrint
+
+_DAY_US: Final = 86_400_000_000
+
+
+class FencedOff(SpringlineError):
+    """Another worker holds this sync's lease, or it was disabled: stop, write nothing more."""
+
+
+@dataclass(slots=True)
+class Written:
+    """What came of a page. `seen`: numbers of the records that are as stored. `stale`: ids to be read again, since
+    something newer was written after the page's read began; then its checkpoint was withheld."""
+
+    changed: int = 0
+    created: int = 0
+    deleted: int = 0
+    seen: list[int] = field(default_factory=list)
+    stale: list[str] = field(default_factory=list)
+
+    def add(self, writes: Sequence[RecordWrite], outcomes: Sequence[Outcome], record_nos: Sequence[int | None]) -> None:
+        for write, outcome, record_no in zip(writes, outcomes, record_nos, strict=True):
+            if outcome is Outcome.stale:
+                self.stale.append(write.upstream_id)
+            elif record_no is not None:
+                self.seen.append(record_no)
+            if Outcome.created <= outcome <= Outcome.deleted:
+                self.changed += 1
+                self.created += outcome is Outcome.created
+                self.deleted += outcome is Outcome.deleted
+
+
+class RecordWriter:
+    """Writes the records of one sync under its lease epoch."""
+
+    def __init__(
+        self, *, sync_no: int, epoch: int, max_age_days: float | None, writer: StreamWriter, store: PageStore
+    ) -> None:
+        self.writer = writer
+        self._sync_no = sync_no
+        self._epoch = epoch
+        self._max_age_days = max_age_days
+        self._store = store
+
+    async def write(
+        self,
+        source_no: int,
+        records: Iterable[PageRecord],
+        *,
+        as_of: int,
+        detected_by: DetectedBy,
+        mostly_known: bool,
+        checkpoints: Mapping[str, bytes | None] | None = None,
+    ) -> Written:
+        """Writes what a read that began at `as_of` brought. `mostly_known`: look first what is stored, so that
+        unchanged records cost one look-up and no write. Raises FencedOff."""
+        unique = {record.upstream_id: record for record in records if not self._is_too_old(record)}
+        written = Written()
+        writes = [
+            RecordWrite(
+                source_no,
+                record.upstream_id,
+                as_of,
+                detected_by,
+                record.data,
+                raw_print(record.data),
+                None,
+                record.version,
+                record.created_us,
+                record.updated_us,
+            )
+            for record in unique.values()
+        ]
+        if mostly_known:
+            writes = await self._without_unchanged(writes, written)
+        await self._commit(writes, checkpoints or {}, written)
+        return written
+
+    async def delete(
+        self, source_no: int, upstream_ids: Iterable[str], *, as_of: int, detected_by: DetectedBy, evidence: Evidence
+    ) -> Written:
+        """Publishes records as gone in the API (I5: the caller holds the proof). Raises FencedOff."""
+        written = Written()
+        writes = [
+            RecordWrite(
+                source_no,
+                upstream_id,
+                as_of,
+                detected_by,
+                deleted_reason=DeletedReason.upstream,
+                evidence=evidence,
+            )
+            for upstream_id in upstream_ids
+        ]
+        await self._commit(writes, {}, written)
+        return written
+
+    async def save(self, checkpoints: Mapping[str, bytes | None]) -> None:
+        """Writes checkpoints alone. Raises FencedOff."""
+        await self._commit([], checkpoints, Written())
+
+    async def known_live(self, source_no: int, upstream_ids: Sequence[str]) -> list[str]:
+        """Those that are stored and not deleted."""
+        known = await self._store.known_prints(self.writer.stream_no, [(source_no, key) for key in upstream_ids])
+        return [upstream_ids[place] for place, stored in known.items() if not stored.deleted]
+
+    async def hold(self, source_no: int, rejected: Sequence[RejectedRecord]) -> None:
+        """Keeps back pieces of a page that are no records."""
+        for piece in rejected:
+            await self._store.hold(
+                self.writer.stream_no,
+                sync_no=self._sync_no,
+                source_no=source_no,
+                kind="record",
+                reason=piece.reason,
+                content=piece.data,
+                content_print=raw_print(piece.data),
+            )
+
+    def _is_too_old(self, record: PageRecord) -> bool:
+        """Older than `max_age_days` by the API's own time: never written."""
+        at_us = record.updated_us or record.created_us
+        if self._max_age_days is None or at_us is None:
+            return False
+        return at_us < time.time() * 1_000_000 - self._max_age_days * _DAY_US
+
+    async def _without_unchanged(self, writes: list[RecordWrite], written: Written) -> list[RecordWrite]:
+        if not writes:
+            return []
+        stream_no = self.writer.stream_no
+        known = await self._store.known_prints(stream_no, [(write.source_no, write.upstream_id) for write in writes])
+        unclear = [
+            stored.record_no
+            for place, stored in known.items()
+            if not stored.deleted and stored.raw_print != writes[place].raw_print and stored.content_print is None
+        ]
+        stored_data = await self._store.stored_data(stream_no, unclear) if unclear else {}
+        remaining = []
+        for place, write in enumerate(writes):
+            stored = known.get(place)
+            if stored is None or stored.deleted:
+                remaining.append(write)
+                continue
+            if stored.raw_print == write.raw_print:
+                written.seen.append(stored.record_no)
+                continue
+            print_now = content_print(write.data or b"")
+            if print_now == _stored_content_print(stored, stored_data):
+                written.seen.append(stored.record_no)
+                continue
+            remaining.append(write._replace(content_print=print_now, compared=True))
+        return remaining
+
+    async def _commit(
+        self, writes: list[RecordWrite], checkpoints: Mapping[str, bytes | None], written: Written
+    ) -> None:
+        if not writes and not checkpoints:
+            return
+        chunks = _chunks(writes)
+        for number, chunk in enumerate(chunks):
+            last = number == len(chunks) - 1
+            # Checkpoints come with the last piece, and not at all if an earlier one left something to be read again.
+            marks = checkpoints if last and not written.stale else {}
+            await self._commit_chunk(chunk, marks, written)
+
+    async def _commit_chunk(
+        self, writes: list[RecordWrite], checkpoints: Mapping[str, bytes | None], written: Written
+    ) -> None:
+        page = Page(sync_no=self._sync_no, epoch=self._epoch, records=writes, checkpoints=checkpoints)
+        try:
+            committed = await self.writer.commit(page)
+        except PageRefused as error:
+            await self._commit_singly(writes, checkpoints, written, str(error))
+            return
+        if committed.fenced_off:
+            raise FencedOff("the lease of this sync is held elsewhere")
+        unclear = [
+            write for write, outcome in zip(writes, committed.outcomes, strict=True) if outcome is Outcome.compare
+        ]
+        if not unclear:
+            written.add(writes, committed.outcomes, committed.record_nos)
+            return
+        settled = [
+            (write, outcome, record_no)
+            for write, outcome, record_no in zip(writes, committed.outcomes, committed.record_nos, strict=True)
+            if outcome is not Outcome.compare
+        ]
+        written.add(*zip(*settled, strict=True) if settled else ((), (), ()))
+        # The commit skipped the checkpoint because of them: it goes with the second try.
+        compared = await self._without_unchanged(unclear, written)
+        marks = checkpoints if not written.stale else {}
+        if compared or marks:
+            await self._commit_chunk(compared, marks, written)
+
+    async def _commit_singly(
+        self, writes: list[RecordWrite], checkpoints: Mapping[str, bytes | None], written: Written, reason: str
+    ) -> None:
+        """The database refuses the page: record by record, and only the one at fault is held."""
+        if len(writes) == 1:
+            write = writes[0]
+            await self.hold(write.source_no, [RejectedRecord(write.data or b"", f"refused by the database: {reason}")])
+        else:
+            for write in writes:
+                await self._commit_chunk([write], {}, written)
+        if checkpoints and not written.stale:
+            await self._commit_chunk([], checkpoints, written)
+
+
+def _stored_content_print(stored: StoredPrint, stored_data: Mapping[int, bytes]) -> int | None:
+    if stored.content_print is not None:
+        return stored.content_print
+    data = stored_data.get(stored.record_no)
+    return None if data is None else content_print(data)
+
+
+def _chunks(writes: list[RecordWrite]) -> list[list[RecordWrite]]:
+    """Pieces that fit one statement; one empty piece for no writes."""
+    chunks: list[list[RecordWrite]] = [[]]
+    size = 0
+    for write in writes:
+        length = len(write.data or b"")
+        if chunks[-1] and (len(chunks[-1]) == MOST_RECORDS or size + length > MOST_BYTES):
+            chunks.append([])
+            size = 0
+        chunks[-1].append(write)
+        size += length
+    return chunks

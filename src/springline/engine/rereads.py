@@ -1,0 +1,154 @@
+"""Reading records by id: after a hint, when two reads crossed, and to prove a deletion (I5, I11)."""
+
+import asyncio
+from typing import Final
+from urllib.parse import quote
+
+from springline.domain.errors import NotFound, ProviderBroken
+from springline.domain.records import DetectedBy, Evidence, PageRecord, RejectedRecord
+from springline.engine.quotas import Priority
+from springline.engine.record_writes import Written
+from springline.engine.session import CollectionSession, SyncSession
+from springline.providers.vocabulary import Request
+
+#: Records read, then written, together.
+BATCH: Final = 50
+#: A record that is newer again each time it is read is left to the next hint after this many tries.
+_MOST_TRIES: Final = 10
+_WITNESSES: Final = 5
+
+
+class _Gone:
+    """The answer: no such record (any more). `said_so`: a 200 that says deleted, which needs no further proof."""
+
+    def __init__(self, *, said_so: bool) -> None:
+        self.said_so = said_so
+
+
+class Unproven(ProviderBroken):
+    """Records answer "not found", but so does everything else: nothing is deleted on that."""
+
+
+class Rereader:
+    """Reads records of one sync by id and writes what it finds."""
+
+    def __init__(self, session: SyncSession) -> None:
+        self._session = session
+
+    async def reread(
+        self,
+        part: CollectionSession,
+        upstream_ids: list[str],
+        detected_by: DetectedBy,
+        *,
+        evidence: Evidence = Evidence.event,
+    ) -> Written:
+        """Reads each record once and writes it; one that is gone is published as deleted, on proof."""
+        total = Written()
+        for start in range(0, len(upstream_ids), BATCH):
+            pending = upstream_ids[start : start + BATCH]
+            for _ in range(_MOST_TRIES):
+                written = await self._read_and_write(part, pending, detected_by, evidence)
+                total.changed += written.changed
+                total.seen += written.seen
+                pending = written.stale
+                if not pending:
+                    break
+        return total
+
+    async def _read_and_write(
+        self, part: CollectionSession, upstream_ids: list[str], detected_by: DetectedBy, evidence: Evidence
+    ) -> Written:
+        session = self._session
+        as_of = session.head_idx
+        answers = await asyncio.gather(
+            *(self._read(part, upstream_id) for upstream_id in upstream_ids), return_exceptions=True
+        )
+        for answer in answers:
+            if isinstance(answer, BaseException):  # the hints stay with whoever asked, and are taken up again
+                raise answer
+        found = [answer for answer in answers if isinstance(answer, PageRecord)]
+        rejected = [answer for answer in answers if isinstance(answer, RejectedRecord)]
+        gone = {
+            upstream_id: answer
+            for upstream_id, answer in zip(upstream_ids, answers, strict=True)
+            if isinstance(answer, _Gone)
+        }
+        if rejected:
+            await session.records.hold(part.source_no, rejected)
+            part.held += len(rejected)
+        written = await session.records.write(
+            part.source_no, found, as_of=as_of, detected_by=detected_by, mostly_known=True
+        )
+        session.count(part, written)
+        live = await session.records.known_live(part.source_no, list(gone)) if gone else []
+        if live:
+            if not all(gone[upstream_id].said_so for upstream_id in live):
+                await self._prove_access(part, set(gone))
+            deleted = await session.records.delete(
+                part.source_no, live, as_of=as_of, detected_by=detected_by, evidence=evidence
+            )
+            session.count(part, deleted)
+            written.changed += deleted.changed
+            written.stale += deleted.stale
+        return written
+
+    async def _read(self, part: CollectionSession, upstream_id: str) -> PageRecord | RejectedRecord | _Gone:
+        request = Request(path=part.collection.read.path.replace("{id}", quote(upstream_id, safe="")))
+        part.requests += 1
+        try:
+            answer = await self._session.fetcher.fetch(request, Priority.urgent)
+        except NotFound:
+            return _Gone(said_so=False)
+        record = part.parser.parse_record(answer.body)
+        if record is None:
+            return _Gone(said_so=True)
+        if isinstance(record, PageRecord) and record.upstream_id != upstream_id:
+            raise ProviderBroken(f"was asked for {upstream_id} and answered with {record.upstream_id}")
+        return record
+
+    async def _prove_access(self, part: CollectionSession, gone: set[str]) -> None:
+        """A record known to exist still answers, so "not found" means these records, not everything (I5).
+
+        Raises Unproven.
+        """
+        if await self._some_record_answers(part, gone):
+            return
+        listing = part.collection.listing
+        part.requests += 1
+        page = part.parser.parse_page(
+            (await self._session.fetcher.fetch(first_page(part, size=1), Priority.urgent)).body
+        )
+        if page.records:
+            if isinstance(await self._read(part, page.records[0].upstream_id), PageRecord):
+                return
+            raise Unproven(f"lists records at {listing.path} but answers none of them by id")
+        # The list is empty too. It is believed while anything else of the account answers.
+        others = [other for other in self._session.collections.values() if other is not part]
+        known_elsewhere = False
+        for other in others:
+            live = await self._live(other, 1)
+            known_elsewhere = known_elsewhere or bool(live)
+            if live and await self._some_record_answers(other, set()):
+                return
+        if known_elsewhere:
+            raise Unproven("answers no record of this account any more")
+
+    async def _some_record_answers(self, part: CollectionSession, gone: set[str]) -> bool:
+        candidates = [key for key in await self._live(part, _WITNESSES + len(gone)) if key not in gone]
+        for upstream_id in candidates[:_WITNESSES]:
+            if isinstance(await self._read(part, upstream_id), PageRecord):
+                return True
+        return False
+
+    async def _live(self, part: CollectionSession, limit: int) -> list[str]:
+        session = self._session
+        live = await session.stored.list_live(session.sync.stream_no, part.source_no, after="", limit=limit)
+        return [record.upstream_id for record in live]
+
+
+def first_page(part: CollectionSession, *, size: int | None = None) -> Request:
+    """The request for the start of a collection's list."""
+    listing = part.collection.listing
+    name, most = listing.pagination.size
+    return Request(path=listing.path, query=(*listing.query, (name, str(size or most))))
