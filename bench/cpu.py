@@ -12,9 +12,24 @@ TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True, slots=True)
 class ProcessTimes:
+    """A process's own time and that of every child it has waited for."""
+
     parent_pid: int
-    seconds: float
-    """Its own time and that of every child it has waited for."""
+    user_seconds: float
+    system_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class CpuSeconds:
+    user: float
+    system: float
+
+    @property
+    def total(self) -> float:
+        return self.user + self.system
+
+    def __sub__(self, earlier: CpuSeconds) -> CpuSeconds:
+        return CpuSeconds(self.user - earlier.user, self.system - earlier.system)
 
 
 def process_times(pid: int) -> ProcessTimes | None:
@@ -25,21 +40,24 @@ def process_times(pid: int) -> ProcessTimes | None:
         return None
     # The command may hold spaces and brackets; the fields begin after its last bracket.
     fields = stat[stat.rindex(")") + 2 :].split()
-    return ProcessTimes(int(fields[1]), sum(map(int, fields[11:15])) / TICKS_PER_SECOND)
+    user, system, reaped_user, reaped_system = (int(field) / TICKS_PER_SECOND for field in fields[11:15])
+    return ProcessTimes(int(fields[1]), user + reaped_user, system + reaped_system)
 
 
-def tree_cpu_seconds(roots: Iterable[int]) -> float:
+def tree_cpu(roots: Iterable[int]) -> CpuSeconds:
     """Processor seconds of the roots, their living descendants, and all children already reaped."""
     every = {int(entry): process_times(int(entry)) for entry in os.listdir("/proc") if entry.isdigit()}
     children: dict[int, list[int]] = {}
     for pid, times in every.items():
         if times is not None:
             children.setdefault(times.parent_pid, []).append(pid)
-    total, waiting = 0.0, list(roots)
+    user = system = 0.0
+    waiting = list(roots)
     while waiting:
         pid = waiting.pop()
         times = every.get(pid)
         if times is not None:
-            total += times.seconds
+            user += times.user_seconds
+            system += times.system_seconds
         waiting += children.get(pid, [])
-    return total
+    return CpuSeconds(user, system)

@@ -10,8 +10,8 @@ import msgspec
 import xxhash
 
 _ALPHABET = string.ascii_letters + string.digits
-_FIRST = "Ana Ben Carla Dmitri Elif Farid Grace Hiro Ines Jonas Kemi Liam Mina Noor Otto Priya".split()
-_LAST = "Ruiz Smith Okafor Ivanov Kaya Haddad Liu Tanaka Silva Weber Adeyemi Byrne Rossi".split()
+_FIRST = ["Ana", "Ben", "Carla", "Dmitri", "Elif", "Farid", "Grace", "Hiro", "Ines", "Jonas", "Kemi", "Liam", "Mina"]
+_LAST = ["Ruiz", "Smith", "Okafor", "Ivanov", "Kaya", "Haddad", "Liu", "Tanaka", "Silva", "Weber", "Adeyemi", "Byrne"]
 _CITY = ["Lisbon", "Berlin", "Lagos", "Istanbul", "Osaka", "Dublin", "Torino", "San Francisco"]
 _PLAN = ["starter", "team", "business", "enterprise"]
 
@@ -97,7 +97,7 @@ def _customer(chance: random.Random, number: int, *, size: int) -> Customer:
     }
     body = small if size < 700 else large
     missing = size - len(msgspec.json.encode(body))
-    notes = {}
+    notes: dict[str, str] = {}
     while missing > 40:
         words = " ".join(chance.choices([*_FIRST, *_LAST, *_CITY, *_PLAN], k=min(missing, 900) // 8))
         notes[f"note_{len(notes)}_{_token(chance, 4)}"] = words[: min(missing, 900)]

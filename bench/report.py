@@ -12,7 +12,7 @@ from typing import Any
 import asyncpg
 import tabulate
 
-from bench.cpu import tree_cpu_seconds
+from bench.cpu import CpuSeconds, tree_cpu
 from bench.temporary_postgres import TemporaryPostgres
 
 
@@ -23,13 +23,14 @@ class Cost:
     records: int
     seconds: float = 0.0
     client_cpu_seconds: float = 0.0
-    server_cpu_seconds: float = 0.0
+    server_cpu: CpuSeconds = field(default_factory=lambda: CpuSeconds(0, 0))
     wal_bytes: int = 0
     extra: dict[str, float] = field(default_factory=dict)
 
     def per_record(self) -> dict[str, float]:
         return {
-            "PG µs": self.server_cpu_seconds / self.records * 1e6,
+            "PG µs": self.server_cpu.total / self.records * 1e6,
+            "of it system": self.server_cpu.system / self.records * 1e6,
             "client µs": self.client_cpu_seconds / self.records * 1e6,
             "WAL B": self.wal_bytes / self.records,
             "records/s": self.records / self.seconds,
@@ -44,14 +45,13 @@ async def measure(
     """Measure what happens inside: this process is the client, the server is the whole PostgreSQL tree."""
     cost = Cost(records)
     position = await connection.fetchval("SELECT pg_current_wal_insert_lsn()::text")
-    server_before, client_before, start = tree_cpu_seconds([server.pid]), time.process_time(), time.perf_counter()
+    server_before, client_before = tree_cpu([server.pid]), time.process_time()
+    start = time.perf_counter()
     yield cost
     cost.seconds = time.perf_counter() - start
     cost.client_cpu_seconds = time.process_time() - client_before
-    cost.server_cpu_seconds = tree_cpu_seconds([server.pid]) - server_before
-    cost.wal_bytes = int(
-        await connection.fetchval("SELECT pg_current_wal_insert_lsn() - $1::text::pg_lsn", position)
-    )
+    cost.server_cpu = tree_cpu([server.pid]) - server_before
+    cost.wal_bytes = int(await connection.fetchval("SELECT pg_current_wal_insert_lsn() - $1::text::pg_lsn", position))
 
 
 class Rounds:
@@ -80,7 +80,10 @@ class Rounds:
 
 def show_table(title: str, headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     print(f"\n{title}")
-    print(tabulate.tabulate([[_cell(cell) for cell in row] for row in rows], headers=headers, tablefmt="github"), flush=True)
+    print(
+        tabulate.tabulate([[_cell(cell) for cell in row] for row in rows], headers=headers, tablefmt="github"),
+        flush=True,
+    )
 
 
 def _cell(value: object) -> object:

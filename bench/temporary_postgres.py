@@ -72,15 +72,13 @@ def temporary_postgres(**settings: str) -> Iterator[TemporaryPostgres]:
 
 
 @contextlib.contextmanager
-def _server(
-    root: Path, *, user: str | None, password: str, settings: dict[str, str]
-) -> Iterator[TemporaryPostgres]:
+def _server(root: Path, *, user: str | None, password: str, settings: dict[str, str]) -> Iterator[TemporaryPostgres]:
     data, run = root / "data", root / "run"
     password_file = root / "password"
     password_file.write_text(password)
     if user:
         shutil.chown(password_file, user)
-    initdb = [binaries() / "initdb", "-D", data, "-U", "postgres", "--auth=scram-sha-256"]
+    initdb = [str(binaries() / "initdb"), "-D", str(data), "-U", "postgres", "--auth=scram-sha-256"]
     initdb += [f"--pwfile={password_file}", "--locale=C", "--encoding=UTF8", "--data-checksums", "--no-sync"]
     subprocess.run(initdb, check=True, user=user, cwd=root, stdout=subprocess.DEVNULL)
     run.mkdir(mode=0o700)
@@ -90,9 +88,7 @@ def _server(
     for name, value in settings.items():
         command += ["-c", f"{name}={value.strip(chr(39))}"]
     with (root / "log").open("wb") as log:
-        process = subprocess.Popen(
-            command, user=user, cwd=root, stdout=log, stderr=log, start_new_session=True
-        )
+        process = subprocess.Popen(command, user=user, cwd=root, stdout=log, stderr=log, start_new_session=True)
     try:
         _wait_until_ready(run, process, root / "log")
         yield TemporaryPostgres(process.pid, run, password, data)
@@ -104,9 +100,7 @@ def _server(
 def _wait_until_ready(run: Path, process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + 30
     while process.poll() is None and time.monotonic() < deadline:
-        answer = subprocess.run(
-            [binaries() / "pg_isready", "-q", "-h", run], check=False, stdout=subprocess.DEVNULL
-        )
+        answer = subprocess.run([binaries() / "pg_isready", "-q", "-h", run], check=False, stdout=subprocess.DEVNULL)
         if answer.returncode == 0:
             return
         time.sleep(0.05)

@@ -8,7 +8,7 @@ import importlib
 
 from bench.temporary_postgres import temporary_postgres
 
-EXPERIMENTS = ("tables", "payloads", "ingest", "delivery")
+EXPERIMENTS = ("tables", "payloads", "ingest", "delivery", "growth")
 
 
 def main() -> None:

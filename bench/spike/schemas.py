@@ -95,7 +95,7 @@ def two_tables(
     """
     history = MOVE_TO_HISTORY if move else ""
     if wide_key:
-        keys = "stream_id uuid NOT NULL, sync_id uuid NOT NULL, collection text COLLATE \"C\" NOT NULL"
+        keys = 'stream_id uuid NOT NULL, sync_id uuid NOT NULL, collection text COLLATE "C" NOT NULL'
         key, values = "stream_id, sync_id, collection", "s, y, 'stripe:customer'"
         match = "r.stream_id = s AND r.sync_id = y AND r.collection = 'stripe:customer'"
         declare = "s uuid := '018f3b1c-aaaa-7000-8000-000000000001'; y uuid := '018f3b1c-bbbb-7000-8000-000000000002';"
@@ -103,13 +103,14 @@ def two_tables(
         keys, key, values = "stream_no int NOT NULL, source_no int NOT NULL", "stream_no, source_no", "1, source_no"
         match, declare = "r.stream_no = 1 AND r.source_no = p.source_no", ""
     number_key = key.partition(",")[0]
+    by_number = f"CREATE UNIQUE INDEX records_by_number ON records ({number_key}, record_no) WHERE record_no > 0;"
     ddl = f"""
 {COMMON}
 {EVENTS if events else ""}
 CREATE TABLE records (
   record_no bigint NOT NULL, idx bigint NOT NULL, raw_fp bigint NOT NULL, {keys}, flags smallint NOT NULL,
   upstream_id text COLLATE "C" NOT NULL, PRIMARY KEY ({key}, upstream_id)) WITH (fillfactor = {fillfactor});
-{f"CREATE UNIQUE INDEX records_by_number ON records ({number_key}, record_no) WHERE record_no > 0;" if number_index else ""}
+{by_number if number_index else ""}
 CREATE TABLE payloads (
   record_no bigint NOT NULL, idx bigint NOT NULL, created bigint, updated bigint, inserted bigint NOT NULL,
   stream_no int NOT NULL, source_no int NOT NULL, codec smallint NOT NULL, upstream_id text COLLATE "C" NOT NULL,
