@@ -1,7 +1,9 @@
 """Requests to a sandbox and its control API, for tests."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any
 from urllib.parse import urlencode
 
@@ -72,12 +74,25 @@ class SandboxClient:
             return Reply(response.status, dict(response.headers), await response.read())
 
     async def get(
-        self, path: str, *, headers: dict[str, str] | None = None, key: str | None = KEY, **query: Any
+        self,
+        path: str,
+        query: Mapping[str, Any] | None = None,
+        *,
+        headers: dict[str, str] | None = None,
+        key: str | None = KEY,
+        **more: Any,
     ) -> Reply:
-        return await self.request("GET", path, query=query, headers=headers, key=key)
+        return await self.request("GET", path, query={**(query or {}), **more}, headers=headers, key=key)
 
-    async def post(self, path: str, *, headers: dict[str, str] | None = None, **form: Any) -> Reply:
-        return await self.request("POST", path, form=form, headers=headers)
+    async def post(
+        self,
+        path: str,
+        form: Mapping[str, Any] | None = None,
+        *,
+        headers: dict[str, str] | None = None,
+        **more: Any,
+    ) -> Reply:
+        return await self.request("POST", path, form={**(form or {}), **more}, headers=headers)
 
     async def delete(self, path: str) -> Reply:
         return await self.request("DELETE", path)
@@ -89,7 +104,7 @@ class SandboxClient:
         return reply.value
 
     async def control_reply(self, method: str, path: str, body: Any = None, *, raw: bytes | None = None) -> Reply:
-        data = raw if raw is not None else None if body is None else json.dumps(body).encode()
+        data = BytesIO(raw if raw is not None else b"" if body is None else json.dumps(body).encode())
         async with self.session.request(method, self.running.control_url + path, data=data) as response:
             return Reply(response.status, dict(response.headers), await response.read())
 
@@ -101,7 +116,10 @@ class SandboxClient:
 
     async def events(self, **query: Any) -> list[dict[str, Any]]:
         """Every event that passes, oldest first."""
-        reply = await self.get("/v1/events", limit=100, **query)
-        assert not reply.value["has_more"]
-        data: list[dict[str, Any]] = reply.value["data"]
-        return data[::-1]
+        found: list[dict[str, Any]] = []
+        while True:
+            cursor = {"starting_after": found[-1]["id"]} if found else {}
+            page = (await self.get("/v1/events", {**query, **cursor}, limit=100)).value
+            found += page["data"]
+            if not page["has_more"]:
+                return found[::-1]

@@ -49,7 +49,7 @@ class StripeSandbox:
         self.collections: tuple[Collection, ...] = COLLECTIONS
         self.by_name: Mapping[str, Collection] = {kind.name: kind for kind in COLLECTIONS}
         self.by_path: Mapping[str, Collection] = {kind.path: kind for kind in COLLECTIONS}
-        self.faults = Faults(Random())  # noqa: S311 - replaced at once by a seeded one
+        self.faults = Faults(Random())
         self.reset(seed=seed)
 
     def reset(self, *, seed: int) -> None:
@@ -131,8 +131,8 @@ class StripeSandbox:
 
     def chance(self, seed: int | None) -> Random:
         """The source of made-up changes: the sandbox's own, or one for this seed."""
-        return self._changes if seed is None else Random(f"{seed}:changes")  # noqa: S311
+        return self._changes if seed is None else Random(f"{seed}:changes")
 
     def _random(self, purpose: str) -> Random:
         # Each purpose draws from its own source, so that more of one does not shift another.
-        return Random(f"{self.seed}:{purpose}")  # noqa: S311
+        return Random(f"{self.seed}:{purpose}")
