@@ -142,6 +142,11 @@ class Settings:
             warnings=tuple(_unknown(environ)),
         )
 
+    def secrets(self) -> tuple[str, ...]:
+        """The secrets that do not look like one, for a log to mask wherever they stand."""
+        keys = [base64.urlsafe_b64encode(key).decode().rstrip("=") for key in self.secret_keys]
+        return (*keys, *([self.api_token] if self.api_token else []))
+
     @property
     def token_file(self) -> Path:
         """Where the first start writes the API token, if no variable holds one."""

@@ -20,6 +20,7 @@ CONNECT_WITHIN: Final = timedelta(seconds=10)
 LIST_LIMIT: Final = 1000
 
 Decoded = TypeVar("Decoded")
+Value = TypeVar("Value")
 Found = TypeVar("Found", bound=ApiObject)
 Fields = Mapping[str, object]
 
@@ -161,6 +162,11 @@ class Connection:
 def segment(text: str) -> str:
     """A value as one segment of a path."""
     return {".": "%2E", "..": "%2E%2E"}.get(text) or quote(text, safe="")
+
+
+def given(value: Value | None) -> Value | msgspec.UnsetType:
+    """The value, or UNSET for None: a field to be left out."""
+    return msgspec.UNSET if value is None else value
 
 
 def milliseconds(duration: timedelta) -> int:

@@ -235,6 +235,7 @@ class Token(ApiObject, kw_only=True):
     """An API token. `token` itself is there only in the answer to its creation."""
 
     id: str
-    name: str | None = None
+    name: str
+    org_id: str
     token: str | None = None
     created_at: datetime

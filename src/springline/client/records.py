@@ -1,9 +1,14 @@
 """Records, read without a consumer: the reader keeps the cursor."""
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Raw, Struct, UnsetType
 
-from springline.client.connection import Connection, segment
+from springline.client.connection import Answer, Connection, segment
 from springline.client.objects import Record, Records
+
+
+class _Page(Struct):
+    records: list[Raw]
+    cursor: str
 
 
 class RecordReads:
@@ -18,7 +23,7 @@ class RecordReads:
     async def read(
         self,
         *,
-        stream_id: str | UnsetType = UNSET,
+        stream_id: str,
         sync_id: str | UnsetType = UNSET,
         collection_id: str | UnsetType = UNSET,
         after_cursor: str | UnsetType = UNSET,
@@ -32,4 +37,9 @@ class RecordReads:
             "after_cursor": after_cursor,
             "limit": limit,
         }
-        return self._connection.read(await self._connection.request("GET", "/v1/records", query=query), Records)
+        answer = await self._connection.request("GET", "/v1/records", query=query)
+        page = self._connection.decode(answer, _Page)
+        found = [self._connection.read(Answer(200, {}, bytes(part)), Record) for part in page.records]
+        records = Records(records=found, cursor=page.cursor)
+        records.raw = answer.body
+        return records

@@ -1,7 +1,5 @@
 """API tokens of the organisation that asks."""
 
-from msgspec import UNSET, UnsetType
-
 from springline.client.connection import Connection, segment
 from springline.client.objects import Listing, Token
 
@@ -15,8 +13,8 @@ class Tokens:
     async def list(self) -> Listing[Token]:
         return await self._connection.listing("/v1/tokens", Token)
 
-    async def create(self, *, name: str | UnsetType = UNSET) -> Token:
-        """The answer alone holds the token itself: keep it."""
+    async def create(self, name: str) -> Token:
+        """`name` says what it is for. The answer alone holds the token itself: keep it."""
         return await self._connection.post("/v1/tokens", {"name": name}, Token)
 
     async def delete(self, token_id: str) -> None:

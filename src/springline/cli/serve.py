@@ -1,0 +1,55 @@
+"""`springline serve`, `worker` and `migrate`: the commands that open the database."""
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from springline.cli.output import say
+from springline.cli.remote import load_settings
+
+if TYPE_CHECKING:
+    from springline.settings import Settings
+
+
+@click.command()
+@click.option("--host", help="Listen on this address instead of SPRINGLINE_HOST.")
+@click.option("--port", help="Listen on this port instead of SPRINGLINE_PORT; 0: a free one.")
+def serve(host: str | None, port: str | None) -> int:
+    """Starts everything: API, worker, PostgreSQL."""
+    from springline import composition
+
+    changes = {"SPRINGLINE_HOST": host, "SPRINGLINE_PORT": port}
+    settings = load_settings({name: value for name, value in changes.items() if value is not None})
+    configure_logs(settings)
+    return asyncio.run(composition.serve(settings, say=say))
+
+
+@click.command()
+def worker() -> int:
+    """One more worker, beside a running server."""
+    from springline import composition
+
+    settings = load_settings()
+    configure_logs(settings)
+    return asyncio.run(composition.work(settings, say=say))
+
+
+@click.command()
+def migrate() -> int:
+    """Brings the database up to date, and ends. `serve` does the same at its start."""
+    from springline import composition
+
+    settings = load_settings()
+    configure_logs(settings)
+    return asyncio.run(composition.migrate(settings, say=say))
+
+
+def configure_logs(settings: "Settings") -> None:
+    """Logs go to stderr; what is said to the person who started the command goes to stdout."""
+    from springline import telemetry
+
+    telemetry.configure_logging(
+        format=settings.log_format, level=settings.log_level, stream=sys.stderr, secrets=settings.secrets()
+    )
