@@ -9,6 +9,8 @@ import aiohttp
 import pytest
 from tests.sandbox.sandbox_client import NOW, SandboxClient, StoppedClock
 
+from springline.sandbox.stripe import state
+from springline.sandbox.stripe.control import is_this_machine
 from springline.sandbox.stripe.server import serve_forever, start_sandbox
 
 COLLECTIONS = ("customer", "product", "plan", "coupon", "subscription", "invoice")
@@ -218,3 +220,52 @@ async def test_serving_until_told_to_stop() -> None:
             assert json.loads(await reply.read())["data"]
     stop.set()
     await asyncio.wait_for(serving, 5)
+
+
+async def test_raw_objects_are_left_alone_by_a_made_up_history(stripe: SandboxClient) -> None:
+    texts = dict.fromkeys(COLLECTIONS, b'{"id": "x", "odd" : 1.10}')
+    for name, text in texts.items():
+        await stripe.control("PUT", f"/raw/{name}/x", raw=text)
+    await stripe.control("POST", "/changes", {"count": 200})
+    for name, text in texts.items():
+        assert (await stripe.get(f"/v1/{name}s/x")).body == text
+
+
+async def test_the_log_of_arrivals_does_not_grow_for_ever(
+    stripe: SandboxClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state, "MOST_ARRIVALS", 20)
+    for _ in range(30):
+        await stripe.get("/v1/balance")
+    arrivals = await stripe.control("GET", "/arrivals")
+    assert 18 <= len(arrivals) <= 20
+    assert [arrival["index"] for arrival in arrivals] == list(range(30 - len(arrivals), 30))
+    assert (await stripe.control("GET", "/counters"))["requests"] == 30
+
+
+@pytest.mark.parametrize(
+    ("remote", "expected"),
+    [
+        ("127.0.0.1", True),
+        ("127.8.0.1", True),
+        ("::1", True),
+        ("::ffff:127.0.0.1", True),
+        ("10.0.0.1", False),
+        ("::ffff:10.0.0.1", False),
+        ("fe80::1%eth0", False),
+        (None, False),
+    ],
+)
+def test_the_control_api_is_for_this_machine(remote: str | None, expected: bool) -> None:
+    assert is_this_machine(remote) is expected
+
+
+async def test_a_page_of_a_hundred_costs_little(stripe: SandboxClient) -> None:
+    await stripe.seed("customer", 5_000)
+    began, pages, cursor = time.process_time(), 0, dict[str, Any]()
+    while pages < 150:
+        page = await stripe.get("/v1/customers", cursor, limit=100)
+        pages += 1
+        cursor = {"starting_after": page.body.rpartition(b'"id": "')[2][:18].decode()} if pages % 50 else {}
+    # Client and server together take about a tenth of this.
+    assert time.process_time() - began < 2

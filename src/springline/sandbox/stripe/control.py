@@ -68,7 +68,7 @@ async def control_errors(request: web.Request, handler: Handler) -> web.StreamRe
     """Control requests: from this machine only, and every refusal as JSON."""
     if not request.path.startswith(PREFIX):
         return await handler(request)
-    if request.remote is None or not ipaddress.ip_address(request.remote.split("%")[0]).is_loopback:
+    if not is_this_machine(request.remote):
         return reply({"error": "the control API answers this machine only"}, status=403)
     try:
         return await handler(request)
@@ -76,6 +76,16 @@ async def control_errors(request: web.Request, handler: Handler) -> web.StreamRe
         return reply({"error": str(error)}, status=error.status)
     except StripeError as error:
         return reply({"error": error.message, "stripe": error.body()["error"]}, status=400)
+
+
+def is_this_machine(remote: str | None) -> bool:
+    """Whether a peer's address, as aiohttp gives it, is a loopback one."""
+    if remote is None:
+        return False
+    address = ipaddress.ip_address(remote.split("%")[0])
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped.is_loopback
+    return address.is_loopback
 
 
 def reply(value: Any, *, status: int = 200) -> web.Response:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from springline.sandbox.stripe.accounts import Account, Checkpoint
+from springline.sandbox.stripe.accounts import Account
 from springline.sandbox.stripe.answers import Answer, Chunk, Page, answer_error
 from springline.sandbox.stripe.errors import StripeError, resource_missing
 from springline.sandbox.stripe.faults import (
@@ -48,7 +48,7 @@ def sight(account: Account, fired: list[ActiveFault]) -> Sight:
         fault = active.fault
         if isinstance(fault, StalePageFault) and active.picture is not None:
             picture = active.picture.get((account.id, account.livemode))
-            if isinstance(picture, Checkpoint):
+            if picture is not None:
                 tables, events = picture.tables, picture.events
         elif isinstance(fault, HiddenRowsFault):
             hidden.update(fault.ids)

@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from springline.sandbox.stripe.accounts import Checkpoint
+
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -154,7 +156,7 @@ class ActiveFault:
 
     id: str
     fault: AnyFault
-    picture: Mapping[tuple[str, bool], object] | None = None
+    picture: Mapping[tuple[str, bool], Checkpoint] | None = None
     """For a stale page: each account as it was."""
     matched: int = 0
     fired: int = 0
@@ -192,7 +194,7 @@ class Faults:
         self._made = 0
         self.active: dict[str, ActiveFault] = {}
 
-    def add(self, fault: AnyFault, *, picture: Mapping[tuple[str, bool], object] | None) -> ActiveFault:
+    def add(self, fault: AnyFault, *, picture: Mapping[tuple[str, bool], Checkpoint] | None) -> ActiveFault:
         self._made += 1
         active = ActiveFault(f"fault_{self._made}", fault, picture)
         self.active[active.id] = active

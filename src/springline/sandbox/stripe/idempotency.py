@@ -31,9 +31,8 @@ class IdempotentRequests:
         """
         if len(key) > 255:
             raise StripeError("Idempotency key is too long: it can have at most 255 characters.")
+        self._forget_before(now - KEPT_SECONDS)
         kept = self._kept.get(key)
-        if kept is not None and kept.started_at < now - KEPT_SECONDS:
-            kept = None
         if kept is None:
             self._kept[key] = _Kept(fingerprint, now)
             return None
@@ -60,4 +59,11 @@ class IdempotentRequests:
         """A request that was refused, or never got to do anything, leaves its key free."""
         kept = self._kept.get(key)
         if kept is not None and kept.answer is None:
+            del self._kept[key]
+
+    def _forget_before(self, started_at: float) -> None:
+        while self._kept:
+            key, kept = next(iter(self._kept.items()))
+            if kept.started_at >= started_at or kept.answer is None:
+                return
             del self._kept[key]

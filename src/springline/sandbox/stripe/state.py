@@ -15,6 +15,8 @@ from springline.sandbox.stripe.keys import KeyRing
 from springline.sandbox.stripe.writes import Write
 
 API_VERSION = "2026-09-30.endive"
+MOST_ARRIVALS = 500_000
+"""A sandbox that runs for days forgets its oldest arrivals."""
 
 
 @dataclass(slots=True)
@@ -116,6 +118,8 @@ class StripeSandbox:
             request_id=new_id("req_", rng=self._request_ids, length=14),
         )
         self.arrivals.append(arrival)
+        if len(self.arrivals) > MOST_ARRIVALS:
+            self.forget_arrivals(MOST_ARRIVALS // 10)
         return arrival
 
     def finish(self, arrival: Arrival, *, status: int) -> None:
@@ -124,10 +128,11 @@ class StripeSandbox:
         arrival.finished_at = self.monotonic()
         self.answered[arrival.endpoint or f"{arrival.method} {arrival.path}", status] += 1
 
-    def forget_arrivals(self) -> None:
-        """Empty the log; the indexes go on."""
-        self.forgotten_arrivals += len(self.arrivals)
-        self.arrivals.clear()
+    def forget_arrivals(self, count: int | None = None) -> None:
+        """Forget the oldest (default: all) arrivals; the indexes go on."""
+        forgotten = len(self.arrivals) if count is None else count
+        del self.arrivals[:forgotten]
+        self.forgotten_arrivals += forgotten
 
     def chance(self, seed: int | None) -> Random:
         """The source of made-up changes: the sandbox's own, or one for this seed."""

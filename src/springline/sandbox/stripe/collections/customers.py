@@ -103,14 +103,14 @@ def _delete(write: Write, customer: Object, _: Params) -> Object:
 def _assign(customer: Object, params: Params) -> None:
     """As `assign`, and addresses always show all their fields."""
     assign(customer, params)
-    shipping = customer["shipping"]
+    shipping = customer.get("shipping")
     if shipping is not None:
         customer["shipping"] = {
             "address": _whole_address(shipping.get("address")),
             "name": shipping.get("name"),
             "phone": shipping.get("phone"),
         }
-    customer["address"] = _whole_address(customer["address"])
+    customer["address"] = _whole_address(customer.get("address"))
 
 
 def _whole_address(address: Object | None) -> Object | None:

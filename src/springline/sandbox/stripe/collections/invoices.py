@@ -172,11 +172,6 @@ def _mark_uncollectible(write: Write, invoice: Object, _: Params) -> Object:
 
 
 def _seed(write: Write, rng: Random) -> Object:
-    customers = write.account.tables["customer"]
-    if not customers:
-        kind = write.collection("customer")
-        assert kind.seed is not None
-        kind.seed(write, rng)
     lines = [
         Line(
             amount=rng.randrange(500, 20_000),
@@ -187,7 +182,7 @@ def _seed(write: Write, rng: Random) -> Object:
     ]
     params: Params = {
         "collection_method": rng.choice(_METHODS),
-        "customer": customers.nth_newest(rng.randrange(len(customers))).id,
+        "customer": samples.some_id(write, "customer", rng),
         "description": f"{rng.choice(samples.COMPANIES)} {rng.randrange(10**6)}",
         "lines": lines,
         "metadata": samples.crm_metadata(rng),

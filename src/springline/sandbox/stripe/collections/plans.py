@@ -6,7 +6,7 @@ from random import Random
 from springline.sandbox.stripe.collection import Collection, Operation, equals
 from springline.sandbox.stripe.collections import samples
 from springline.sandbox.stripe.collections.prices import price_of
-from springline.sandbox.stripe.collections.products import PRODUCT, create_product
+from springline.sandbox.stripe.collections.products import create_product
 from springline.sandbox.stripe.errors import StripeError, already_exists, parameter_missing
 from springline.sandbox.stripe.params import (
     Params,
@@ -119,10 +119,6 @@ def _delete(write: Write, plan: Object, _: Params) -> Object:
 
 
 def _seed(write: Write, rng: Random) -> Object:
-    products = write.account.tables["product"]
-    if not products:
-        assert PRODUCT.seed is not None
-        PRODUCT.seed(write, rng)
     amount = rng.randrange(500, 50_000, 50)
     params: Params = {
         "amount": amount,
@@ -130,7 +126,7 @@ def _seed(write: Write, rng: Random) -> Object:
         "interval": rng.choice(("month", "month", "year")),
         "metadata": samples.crm_metadata(rng),
         "nickname": f"{rng.choice(samples.TIERS)} {rng.randrange(10_000)}",
-        "product": products.nth_newest(rng.randrange(len(products))).id,
+        "product": samples.some_id(write, "product", rng),
     }
     return _create(write, {}, params)
 

@@ -2,6 +2,8 @@
 
 from random import Random
 
+from springline.sandbox.stripe.writes import Write
+
 FIRST_NAMES = (
     "Ana", "Björn", "Chloé", "Dmitri", "Elif", "Farid", "Grace", "Hana", "Ivan", "Jorge", "Kenji", "Lena",
     "Maria", "Nia", "Omar", "Priya", "Quinn", "Rosa", "Søren", "Tariq", "Uma", "Viktor", "Wen", "Zoë",
@@ -34,3 +36,15 @@ def crm_metadata(rng: Random) -> dict[str, str | None]:
         "tier": rng.choice(TIERS),
         "note": f"{rng.choice(COMPANIES)} {rng.randrange(1_000)}",
     }
+
+
+def some_id(write: Write, collection: str, rng: Random) -> str:
+    """The id of an object to build upon; a new one where none is found. Raw or inactive ones will not do."""
+    table = write.account.tables[collection]
+    for _ in range(min(len(table), 10)):
+        record = table.nth_newest(rng.randrange(len(table)))
+        if not record.raw and record.fields.get("active") is not False:
+            return record.id
+    seed = write.collection(collection).seed
+    assert seed is not None
+    return str(seed(write, rng)["id"])

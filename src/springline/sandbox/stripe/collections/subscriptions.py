@@ -206,18 +206,10 @@ def end_subscription(write: Write, subscription: Object, *, reason: str) -> Obje
 
 
 def _seed(write: Write, rng: Random) -> Object:
-    chosen = {}
-    for name in ("customer", "plan"):
-        table = write.account.tables[name]
-        if not table:
-            kind = write.collection(name)
-            assert kind.seed is not None
-            kind.seed(write, rng)
-        chosen[name] = table.nth_newest(rng.randrange(len(table))).id
     params: Params = {
-        "customer": chosen["customer"],
+        "customer": samples.some_id(write, "customer", rng),
         "description": f"{rng.choice(samples.COMPANIES)} {rng.randrange(10**6)}",
-        "items": [{"plan": chosen["plan"], "quantity": rng.randrange(1, 30)}],
+        "items": [{"plan": samples.some_id(write, "plan", rng), "quantity": rng.randrange(1, 30)}],
         "metadata": samples.crm_metadata(rng),
     }
     return _create(write, {}, params)
