@@ -38,12 +38,11 @@ class TemporaryPostgres:
     password: str
     data_directory: Path
 
-    @property
-    def dsn(self) -> str:
-        return f"postgresql://postgres:{self.password}@/postgres?host={self.socket_directory}"
+    def dsn_of(self, database: str) -> str:
+        return f"postgresql://postgres:{self.password}@/{database}?host={self.socket_directory}"
 
     async def connect(self) -> asyncpg.Connection[Any]:
-        return await asyncpg.connect(self.dsn)
+        return await asyncpg.connect(self.dsn_of("postgres"))
 
 
 def binaries() -> Path:
