@@ -261,6 +261,13 @@ async def test_a_record_that_is_broken(stripe: SandboxClient, defect: str) -> No
     assert one.value == broken
 
 
+async def test_a_record_with_half_a_surrogate(stripe: SandboxClient) -> None:
+    await stripe.seed("customer", 1)
+    await fault(stripe, "bad_record", text='{"id":"\ud800"}')
+    assert b'[{"id":"\xed\xa0\x80"}]' in (await stripe.get("/v1/customers")).body
+    assert len(await stripe.control("GET", "/faults")) == 1
+
+
 async def test_a_record_of_ones_own(stripe: SandboxClient) -> None:
     await stripe.seed("customer", 3)
     await fault(stripe, "bad_record", text='{"id": 1.10}')

@@ -19,6 +19,7 @@ from springline.sandbox.stripe.errors import StripeError
 from springline.sandbox.stripe.keys import Access, State
 from springline.sandbox.stripe.limits import RateLimits
 from springline.sandbox.stripe.state import StripeSandbox
+from springline.sandbox.stripe.texts import pretty
 
 PREFIX = "/_sandbox/stripe"
 
@@ -89,7 +90,8 @@ def is_this_machine(remote: str | None) -> bool:
 
 
 def reply(value: Any, *, status: int = 200) -> web.Response:
-    return web.Response(status=status, body=msgspec.json.encode(value), headers={"Content-Type": "application/json"})
+    body = pretty(msgspec.to_builtins(value)) + b"\n"
+    return web.Response(status=status, body=body, headers={"Content-Type": "application/json"})
 
 
 async def read_order(request: web.Request, kind: type[T]) -> T:

@@ -87,7 +87,7 @@ async def serve_forever(
         fill(running.sandbox, customers=customers)
         say(f"Stripe sandbox at {running.url}, any key sk_test_…")
         say(f"  {customers} customers, account {running.sandbox.default_account_id}")
-        say(f"  try: curl -u sk_test_123: {running.url}/v1/customers?limit=3")
+        say(f"  try: curl -u sk_test_123: '{running.url}/v1/customers?limit=3'")
         say(f"  change data and inject faults at {running.control_url}")
         while not stop.is_set():
             try:
