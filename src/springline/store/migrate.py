@@ -30,6 +30,14 @@ async def migrate(database: Database) -> list[str]:
             await connection.execute("SELECT pg_advisory_unlock($1)", _MIGRATION_LOCK)
 
 
+async def missing_migrations(database: Database) -> list[str]:
+    """The names of migrations that this version has and the database has not."""
+    if not await database.fetch_value("SELECT to_regclass('schema_migrations') IS NOT NULL"):
+        return [name for _, name, _ in migration_files()]
+    applied = {row["number"] for row in await database.fetch("SELECT number FROM schema_migrations")}
+    return [name for number, name, _ in migration_files() if number not in applied]
+
+
 def migration_files() -> list[tuple[int, str, str]]:
     """(number, name, SQL) of each migration, in order."""
     folder = resources.files("springline.store").joinpath("migrations")

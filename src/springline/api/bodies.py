@@ -1,0 +1,416 @@
+"""Bodies and query parameters: the types that OpenAPI shows are the types that validate.
+
+What is right is decoded in one step. What is wrong is walked through field by field, so that every wrong field is named
+at once, with the nearest known name for one that does not exist.
+"""
+
+import difflib
+import functools
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    Final,
+    Generic,
+    Literal,
+    NamedTuple,
+    NoReturn,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+)
+from urllib.parse import parse_qsl
+
+import msgspec
+from msgspec import Meta, UnsetType, inspect
+
+from springline.api.errors import Problems
+from springline.api.phrases import phrase
+from springline.domain.errors import Refused
+
+#: Larger bodies are refused.
+BODY_BYTES: Final = 8 * 1024 * 1024
+METADATA_BYTES: Final = 16 * 1024
+#: Deeper metadata is refused: what we take in we must be able to answer, one level further down.
+METADATA_DEPTH: Final = 64
+
+_MOST_PARAMETERS = 100
+_WRONG: Final = object()
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class Body(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """The base of every body and every set of query parameters.
+
+    `renamed` maps names that were documented once to the present ones (dotted: inside an object). `ignored` are such
+    names without a meaning now, each with the one value that may be ignored (`...`: any). `refused` maps names that
+    cannot be given here to the end of a sentence that says why.
+    """
+
+    renamed: ClassVar[Mapping[str, str]] = {}
+    ignored: ClassVar[Mapping[str, Any]] = {}
+    refused: ClassVar[Mapping[str, str]] = {}
+
+
+class Nothing(Body):
+    """No field at all."""
+
+
+#: A free JSON object that rides along.
+Metadata = Annotated[
+    dict[str, Any],
+    Meta(
+        description="A free JSON object of at most 16 KiB.",
+        extra={"says": "an object of at most 16 KiB and 64 levels", "metadata": True},
+    ),
+]
+
+B = TypeVar("B", bound=Body)
+S = TypeVar("S", bound=msgspec.Struct)
+V = TypeVar("V")
+
+
+class Examined(Generic[B]):
+    """What was made of a body or of query parameters.
+
+    `draft` holds the fields that are right, by name (objects inside are drafts too): checks that go on from there need
+    not wait for the others. `warnings` are sentences for the client.
+    """
+
+    def __init__(self) -> None:
+        self.value: B | None = None
+        self.draft: dict[str, Any] = {}
+        self.problems = Problems()
+        self.warnings: list[str] = []
+
+
+def examine_body(raw: bytes, body_type: type[B]) -> Examined[B]:
+    """Raises Refused (400) if the body is not JSON."""
+    examined: Examined[B] = Examined()
+    if not raw.strip():
+        if any(field.required for field in msgspec.structs.fields(body_type)):
+            raise Refused("body.not_json", "the body is empty; send a JSON object")
+        raw = b"{}"
+    try:
+        # An escaped U+0000 is looked for in the bytes: what looks like one is walked through.
+        value = None if b"\\u0000" in raw else msgspec.json.decode(raw, type=body_type)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        value = None
+    if value is not None and _free_objects_are_fine(value):
+        examined.value = value
+        examined.draft = _as_draft(value)
+        return examined
+    try:
+        loose = _decode_anything(raw)
+    except RecursionError:
+        examined.problems.add("body", "is nested too deeply")
+        return examined
+    if not isinstance(loose, dict):
+        examined.problems.add("body", "must be an object")
+        return examined
+    return _examine(examined, loose, body_type, lax=False)
+
+
+def examine_query(query_string: bytes, query_type: type[B]) -> Examined[B]:
+    """Query parameters; a list's may be repeated, an object's is JSON."""
+    examined: Examined[B] = Examined()
+    if not query_string:
+        pairs = []
+    else:
+        try:
+            pairs = parse_qsl(query_string.decode("latin-1"), keep_blank_values=True, max_num_fields=_MOST_PARAMETERS)
+        except ValueError:
+            examined.problems.add("query", f"has more than {_MOST_PARAMETERS} parameters")
+            return examined
+    given: dict[str, Any] = {}
+    fields = _fields(query_type)
+    for name, text in pairs:
+        kind = fields[name].kind if name in fields else "value"
+        if kind == "list":
+            given.setdefault(name, []).append(text)
+        elif name in given:
+            examined.problems.add(_printable(name), "is given more than once")
+        elif kind == "object":
+            given[name] = _decode_parameter(text)
+        else:
+            given[name] = text
+    return _examine(examined, given, query_type, lax=True)
+
+
+def _examine(examined: Examined[B], given: dict[str, Any], body_type: type[B], *, lax: bool) -> Examined[B]:
+    examined.draft = _examine_object(given, body_type, "", examined, lax=lax)
+    if not examined.problems:
+        examined.value = _build(body_type, examined.draft)
+    return examined
+
+
+def _examine_object(
+    given: Mapping[str, Any], body_type: type[msgspec.Struct], path: str, examined: Examined[Any], *, lax: bool
+) -> dict[str, Any]:
+    given = _rename(given, body_type, path, examined)
+    fields = _fields(body_type)
+    for name in given:
+        if name not in fields:
+            _unknown(name, given[name], body_type, path, examined)
+    draft = {}
+    for name, field in fields.items():
+        if name in given:
+            value = _examine_value(given[name], field, path + name, examined, lax=lax)
+            if value is not _WRONG:
+                draft[field.name] = value
+        elif field.required:
+            examined.problems.add(path + name, "is required")
+        elif field.default() is not msgspec.UNSET:
+            draft[field.name] = field.default()
+    return draft
+
+
+def _examine_value(value: Any, field: "_Field", path: str, examined: Examined[Any], *, lax: bool) -> Any:
+    if field.struct is not None and isinstance(value, dict):
+        return _examine_object(value, field.struct, path + ".", examined, lax=lax)
+    fault = text_fault(value)
+    if fault is not None:
+        examined.problems.add(path, fault)
+        return _WRONG
+    try:
+        converted = msgspec.convert(value, field.annotation, strict=not lax)
+    except (msgspec.ValidationError, RecursionError):
+        examined.problems.add(path, f"must be {phrase(field.info)}{_hint(value, field.info)}")
+        return _WRONG
+    if field.is_metadata and isinstance(converted, dict):
+        fault = metadata_fault(converted)
+        if fault is not None:
+            examined.problems.add(path, fault)
+            return _WRONG
+    return converted
+
+
+def _rename(
+    given: Mapping[str, Any], body_type: type[msgspec.Struct], path: str, examined: Examined[Any]
+) -> Mapping[str, Any]:
+    renamed: Mapping[str, str] = getattr(body_type, "renamed", {})
+    found = [name for name in given if name in renamed]
+    if not found:
+        return given
+    result = {name: value for name, value in given.items() if name not in renamed}
+    for name in found:
+        target, _, inner = renamed[name].partition(".")
+        if not inner and target not in result:
+            result[target] = given[name]
+        elif inner and isinstance(result.get(target, {}), dict) and inner not in result.get(target, {}):
+            result[target] = {**result.get(target, {}), inner: given[name]}
+        else:
+            examined.problems.add(path + name, f"is the older name of `{renamed[name]}`: give one of the two")
+    return result
+
+
+def _unknown(name: str, value: Any, body_type: type[msgspec.Struct], path: str, examined: Examined[Any]) -> None:
+    ignored: Mapping[str, Any] = getattr(body_type, "ignored", {})
+    if name in ignored:
+        if ignored[name] in {..., value} if isinstance(value, str) else ignored[name] is ...:
+            examined.warnings.append(f"{path}{name} is no longer used and was ignored")
+        else:
+            examined.problems.add(path + name, "has no meaning any more; leave it out")
+        return
+    refused: Mapping[str, str] = getattr(body_type, "refused", {})
+    if name in refused:
+        examined.problems.add(path + name, refused[name])
+        return
+    examined.problems.add(path + _printable(name), "is unknown" + nearest(name, _fields(body_type)))
+
+
+def given_fields(body: Body) -> dict[str, Any]:
+    """The fields of a partial update that were given."""
+    return {name: value for name, value in msgspec.structs.asdict(body).items() if value is not msgspec.UNSET}
+
+
+def or_none(value: V | UnsetType) -> V | None:
+    """A value, or None where it was left out."""
+    return None if isinstance(value, UnsetType) else value
+
+
+def nearest(text: str, known: Mapping[str, Any] | list[str] | tuple[str, ...]) -> str:
+    """`; did you mean …?` if one of the known names is near, else nothing."""
+    found = difflib.get_close_matches(text[:200], list(known), n=1, cutoff=0.6)
+    return f"; did you mean `{found[0]}`?" if found else ""
+
+
+def metadata_fault(value: Mapping[str, Any]) -> str | None:
+    """Why a free object cannot be kept; None: it can."""
+    level: list[Any] = [value]
+    for _ in range(METADATA_DEPTH):
+        if not level:
+            break
+        level = [inner for outer in level for inner in _members(outer)]
+    if level:
+        return f"must not be nested deeper than {METADATA_DEPTH} levels"
+    if len(msgspec.json.encode(value)) > METADATA_BYTES:
+        return "must not be larger than 16 KiB"
+    return None
+
+
+def _members(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []
+
+
+def text_fault(value: Any) -> str | None:
+    """PostgreSQL keeps neither U+0000 nor half a surrogate pair, and no number beyond a double goes through JSON."""
+    stack = [value]
+    while stack:
+        one = stack.pop()
+        if isinstance(one, str):
+            if "\0" in one:
+                return "must not hold the character U+0000"
+            if not one.isascii() and _SURROGATE.search(one):
+                return "must not hold half of a surrogate pair"
+        elif isinstance(one, dict):
+            stack.extend(one)
+            stack.extend(one.values())
+        elif isinstance(one, list):
+            stack.extend(one)
+        elif isinstance(one, (int, float)) and not -1e308 < one < 1e308:
+            return "holds a number that is out of range"
+    return None
+
+
+def _decode_anything(raw: bytes) -> Any:
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        pass
+    # The standard library also reads lone surrogates and numbers out of range: those are named, not called no JSON.
+    try:
+        return json.loads(raw.decode("utf-8"), parse_constant=_no_constant, parse_int=_whole_number)
+    except UnicodeDecodeError:
+        raise Refused("body.not_json", "the body is not UTF-8") from None
+    except ValueError as error:
+        raise Refused("body.not_json", f"the body is not JSON: {error}") from None
+
+
+def _no_constant(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no JSON number")
+
+
+def _whole_number(text: str) -> int | float:
+    return int(text) if len(text) < 400 else float("inf")
+
+
+def _decode_parameter(text: str) -> Any:
+    try:
+        return _decode_anything(text.encode("utf-8", "surrogatepass"))
+    except (Refused, RecursionError):
+        return text
+
+
+def _printable(name: str) -> str:
+    return name[:100].encode("utf-8", "replace").decode().replace("\0", "?")
+
+
+def _hint(value: Any, info: inspect.Type) -> str:
+    if isinstance(value, str):
+        for part in _alternatives(info):
+            if isinstance(part, inspect.LiteralType):
+                return nearest(value, [str(each) for each in part.values])
+    return ""
+
+
+def _alternatives(info: inspect.Type) -> Iterator[inspect.Type]:
+    if isinstance(info, inspect.Metadata):
+        yield from _alternatives(info.type)
+    elif isinstance(info, inspect.UnionType):
+        for part in info.types:
+            yield from _alternatives(part)
+    else:
+        yield info
+
+
+def _struct_in(info: inspect.Type) -> type[msgspec.Struct] | None:
+    return next((part.cls for part in _alternatives(info) if isinstance(part, inspect.StructType)), None)
+
+
+def _is_metadata(info: inspect.Type) -> bool:
+    if isinstance(info, inspect.UnionType):
+        return any(_is_metadata(part) for part in info.types)
+    return isinstance(info, inspect.Metadata) and bool((info.extra or {}).get("metadata"))
+
+
+def without_unset(value_type: Any) -> Any:
+    if get_origin(value_type) is Union:
+        return Union[tuple(part for part in get_args(value_type) if part is not UnsetType)]  # noqa: UP007
+    return value_type
+
+
+class _Field(NamedTuple):
+    """What is worked out once about a field."""
+
+    name: str
+    required: bool
+    default: Callable[[], Any]
+    annotation: Any
+    info: inspect.Type
+    struct: type[msgspec.Struct] | None
+    is_metadata: bool
+    kind: Literal["value", "list", "object"]
+
+
+@functools.cache
+def _fields(body_type: type[msgspec.Struct]) -> dict[str, _Field]:
+    fields = {}
+    for field in msgspec.structs.fields(body_type):
+        value_type = without_unset(field.type)
+        info = inspect.type_info(value_type)
+        fields[field.encode_name] = _Field(
+            name=field.name,
+            required=field.required,
+            default=_default(field),
+            annotation=value_type,
+            info=info,
+            struct=_struct_in(info),
+            is_metadata=_is_metadata(info),
+            kind=_kind(info),
+        )
+    return fields
+
+
+def _default(field: msgspec.structs.FieldInfo) -> Callable[[], Any]:
+    return field.default_factory if field.default is msgspec.NODEFAULT else lambda: field.default
+
+
+def _kind(info: inspect.Type) -> Literal["value", "list", "object"]:
+    parts = list(_alternatives(info))
+    if any(isinstance(part, inspect.DictType) for part in parts):
+        return "object"
+    return "list" if any(isinstance(part, inspect.ListType) for part in parts) else "value"
+
+
+def _free_objects_are_fine(value: msgspec.Struct) -> bool:
+    for field in _fields(type(value)).values():
+        inner = getattr(value, field.name)
+        if field.is_metadata and isinstance(inner, dict) and (metadata_fault(inner) or text_fault(inner)):
+            return False
+        if isinstance(inner, msgspec.Struct) and not _free_objects_are_fine(inner):
+            return False
+    return True
+
+
+def _as_draft(value: msgspec.Struct) -> dict[str, Any]:
+    draft = {}
+    for name in value.__struct_fields__:
+        inner = getattr(value, name)
+        if inner is not msgspec.UNSET:
+            draft[name] = _as_draft(inner) if isinstance(inner, msgspec.Struct) else inner
+    return draft
+
+
+def _build(body_type: type[S], draft: Mapping[str, Any]) -> S:
+    values = dict(draft)
+    for field in _fields(body_type).values():
+        if field.struct is not None and isinstance(values.get(field.name), dict):
+            values[field.name] = _build(field.struct, values[field.name])
+    return body_type(**values)
