@@ -100,3 +100,7 @@ def main() -> None:
     if "_SPRINGLINE_COMPLETE" in os.environ:
         commands(prog_name="springline")
     sys.exit(run(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()
