@@ -1,12 +1,52 @@
-"""The only module that knows every concrete class."""
+"""The only module that knows every concrete class: it puts a process together, starts it and stops it."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
-from typing import NamedTuple
+import asyncio
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from springline.settings import Settings
+from springline import telemetry
+from springline.api.app import create_app
+from springline.api.server import HttpServer, ListenError, bind
+from springline.api.services import Services
+from springline.domain.secrets import Secret
+from springline.engine.connect import CredentialCheck
+from springline.engine.fetch import HttpClient
+from springline.engine.maintenance.service import Maintenance
+from springline.engine.page_commit import StreamWriters
+from springline.engine.wakeups import Wakeups
+from springline.engine.worker import Worker
+from springline.providers.registry import PROVIDERS
+from springline.providers.vocabulary import Provider
+from springline.settings import Settings, address
+from springline.store.credentials import CredentialStore
+from springline.store.database import Database, DatabaseError
+from springline.store.departures import DepartureStore
+from springline.store.embedded import EmbeddedPostgres, EmbeddedPostgresError
+from springline.store.leases import LeasedSync, LeaseStore
+from springline.store.migrate import migrate as apply_migrations
+from springline.store.organisations import OrganisationExists, OrganisationStore
+from springline.store.pages import PageStore
+from springline.store.private_files import PrivateFileError, prepare_directory, secret_key, write_token
+from springline.store.records import RecordStore
+from springline.store.retention import RetentionStore
+from springline.store.secrets import SecretBox, check_secret_keys
+
+log = telemetry.logger("process")
 
 Say = Callable[[str], None]
+
+#: What stops a start with one clear line.
+START_ERRORS = (EmbeddedPostgresError, DatabaseError, PrivateFileError, ListenError, OrganisationExists)
+
+
+class StartError(Exception):
+    """The process cannot start; the message is one clear line with the way out."""
 
 
 class RunningServer(NamedTuple):
@@ -24,27 +64,266 @@ class Organisation(NamedTuple):
     token: str | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Base:
+    """The database, and what a first start makes."""
+
+    settings: Settings
+    database: Database
+    box: SecretBox
+    postgres: EmbeddedPostgres | None
+    first_token: str | None
+    token_path: Path
+
+    def database_state(self) -> str | None:
+        """Why the database is not ready, if it is known."""
+        state = self.postgres.state() if self.postgres is not None else "ready"
+        return None if state == "ready" else state
+
+
 async def serve(settings: Settings, *, say: Say) -> int:
-    raise NotImplementedError
+    """Runs the API and a worker until a signal; returns the exit code."""
+    stop = _stop_on_signals()
+    try:
+        async with AsyncExitStack() as stack:
+            listener = bind(settings.host, settings.port)
+            stack.callback(listener.close)
+            base = await stack.enter_async_context(_open(settings))
+            url = await stack.enter_async_context(_running(base, listener, with_worker=True))
+            _say_ready(base, url, say)
+            await stop.wait()
+            say("stopping …")
+    except START_ERRORS as error:
+        raise StartError(str(error)) from None
+    return 0
 
 
 async def work(settings: Settings, *, say: Say) -> int:
-    raise NotImplementedError
+    """Runs one more worker until a signal; returns the exit code."""
+    stop = _stop_on_signals()
+    try:
+        async with _open(settings) as base, _running(base, None, with_worker=True):
+            say("this worker runs; stop it with Ctrl-C")
+            await stop.wait()
+            say("stopping …")
+    except START_ERRORS as error:
+        raise StartError(str(error)) from None
+    return 0
 
 
 async def migrate(settings: Settings, *, say: Say) -> int:
-    raise NotImplementedError
+    """Brings the schema up to date; returns the exit code."""
+    try:
+        async with _opened_database(settings) as (database, _):
+            applied = await apply_migrations(database)
+    except START_ERRORS as error:
+        raise StartError(str(error)) from None
+    for name in applied:
+        say(f"applied {name}")
+    say("the database is up to date")
+    return 0
 
 
 async def create_organisation(settings: Settings, name: str) -> Organisation:
-    raise NotImplementedError
+    """A new organisation, with the first token of it."""
+    try:
+        async with _open(settings) as base:
+            made, token = await OrganisationStore(base.database).create(name)
+    except OrganisationExists:
+        raise StartError(f"there is an organisation {name!r} already; choose another name") from None
+    except START_ERRORS as error:
+        raise StartError(str(error)) from None
+    return Organisation(str(made.org_id), made.name, token.reveal())
 
 
 async def list_organisations(settings: Settings) -> Sequence[Organisation]:
-    raise NotImplementedError
+    """All organisations, by name."""
+    try:
+        async with _open(settings) as base:
+            found = await OrganisationStore(base.database).list()
+    except START_ERRORS as error:
+        raise StartError(str(error)) from None
+    return [Organisation(str(each.org_id), each.name) for each in found]
 
 
 @asynccontextmanager
 async def running_server(settings: Settings, *, say: Say) -> AsyncIterator[RunningServer]:
-    raise NotImplementedError
-    yield RunningServer(settings.url, "")
+    """The API and a worker inside this process, for as long as the block runs. Raises StartError."""
+    try:
+        async with AsyncExitStack() as stack:
+            listener = bind(settings.host, settings.port)
+            stack.callback(listener.close)
+            base = await stack.enter_async_context(_open(settings))
+            url = await stack.enter_async_context(_running(base, listener, with_worker=True))
+            say(f"listening on {url}")
+            token = settings.api_token or base.first_token or base.token_path.read_text(encoding="ascii").strip()
+            yield RunningServer(url, token)
+    except START_ERRORS as error:
+        raise StartError(str(error)) from None
+
+
+@asynccontextmanager
+async def _opened_database(settings: Settings) -> AsyncIterator[tuple[Database, EmbeddedPostgres | None]]:
+    """The embedded PostgreSQL, or the one that the operator names."""
+    async with AsyncExitStack() as stack:
+        postgres = None
+        connect_to: str | dict[str, Any]
+        if settings.database_url is None:
+            postgres = await EmbeddedPostgres.open(
+                settings.data_dir, on_state=lambda state: log.info("postgres.state", state=state)
+            )
+            stack.push_async_callback(postgres.close)
+            connect_to = postgres.dsn
+        else:
+            prepare_directory(settings.data_dir)
+            connect_to = settings.database_url
+        database = await Database.open(connect_to)
+        stack.push_async_callback(database.close)
+        yield database, postgres
+
+
+@asynccontextmanager
+async def _open(settings: Settings) -> AsyncIterator[_Base]:
+    """The database, migrated, with the right secret key and a way in for the default organisation."""
+    async with _opened_database(settings) as (database, postgres):
+        await apply_migrations(database)
+        newly_made = False
+        keys = list(settings.secret_keys)
+        if not keys:
+            key, newly_made = await asyncio.to_thread(secret_key, settings.data_dir)
+            keys = [key]
+        box = SecretBox(keys)
+        await check_secret_keys(database, box, newly_made=newly_made)
+        given = Secret(settings.api_token) if settings.api_token else None
+        made = await OrganisationStore(database).ensure_default(given)
+        token_path = settings.data_dir / "token"
+        if made is not None:
+            token_path = write_token(settings.data_dir, made.reveal())
+        yield _Base(
+            settings=settings,
+            database=database,
+            box=box,
+            postgres=postgres,
+            first_token=made.reveal() if made is not None else None,
+            token_path=token_path,
+        )
+
+
+@asynccontextmanager
+async def _running(base: _Base, listener: socket.socket | None, *, with_worker: bool) -> AsyncIterator[str]:
+    """Everything that moves; yields the API's address, empty without a listener. The order of starting is the order
+    of the lines, stopping is its reverse."""
+    database, settings = base.database, base.settings
+    stop_services = asyncio.Event()
+    async with AsyncExitStack() as stack:
+        client = HttpClient.open()
+        stack.push_async_callback(client.close)
+
+        wakeups = Wakeups(database)
+        listening = asyncio.create_task(wakeups.run(stop_services), name="wakeups")
+        writers = StreamWriters(PageStore(database), on_commit=wakeups.moved)
+        stack.push_async_callback(writers.close)
+
+        records = RecordStore(database)
+        credentials = CredentialStore(database, base.box)
+        leases = LeaseStore(database)
+        maintenance = Maintenance(
+            departures=DepartureStore(database),
+            retention=RetentionStore(database),
+            records=records,
+            writers=writers,
+        )
+        services: list[asyncio.Task[None]] = [
+            listening,
+            asyncio.create_task(maintenance.run(stop_services), name="maintenance"),
+        ]
+        if with_worker:
+            worker = Worker(
+                leases=leases,
+                records=records,
+                writers=writers,
+                client=client,
+                providers=PROVIDERS,
+                base_url_of=_base_urls(settings),
+                open_properties=_opener(credentials),
+                lease_seconds=settings.lease_seconds,
+            )
+            wakeups.on_syncs(worker.wake)
+            services.append(asyncio.create_task(worker.run(stop_services), name="worker"))
+        stack.push_async_callback(_stop_services, services, stop_services)
+
+        url = ""
+        if listener is not None:
+
+            def wake_syncs() -> None:
+                wakeups.configured()
+                maintenance.wake()
+
+            services_of_api = Services.over(
+                database,
+                providers=PROVIDERS,
+                secrets=base.box,
+                verify_credential=CredentialCheck(client, base_url_of=_base_urls(settings)),
+                wakeups=wakeups,
+                wake_syncs=wake_syncs,
+                wake_maintenance=maintenance.wake,
+                database_state=base.database_state,
+            )
+            server = HttpServer(create_app(services_of_api), listener)
+            await server.start()
+            stack.push_async_callback(server.stop)
+            stack.callback(services_of_api.deliveries.drain)
+            host, port = listener.getsockname()[:2]
+            url = address(host, port)
+        yield url
+
+
+async def _stop_services(services: Sequence[asyncio.Task[None]], stop: asyncio.Event) -> None:
+    stop.set()
+    results = await asyncio.gather(*services, return_exceptions=True)
+    for service, result in zip(services, results, strict=True):
+        if isinstance(result, BaseException):
+            log.error("process.service_failed", service=service.get_name(), error=result)
+
+
+def _base_urls(settings: Settings) -> Callable[[Provider], str]:
+    """Where a provider is asked: its own address, unless the operator says otherwise."""
+    chosen: Mapping[str, str] = settings.base_urls
+    return lambda provider: chosen.get(provider.name, provider.base_url)
+
+
+def _opener(credentials: CredentialStore) -> Callable[[LeasedSync], Any]:
+    async def open_properties(sync: LeasedSync) -> Mapping[str, Any]:
+        properties = await credentials.properties(sync.org_id, sync.credential_id)
+        return {} if properties is None else properties.reveal()
+
+    return open_properties
+
+
+def _stop_on_signals() -> asyncio.Event:
+    """Set by SIGTERM and SIGINT."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+def _say_ready(base: _Base, url: str, say: Say) -> None:
+    settings = base.settings
+    say(f"Springline is ready at {url}")
+    if settings.database_url is None:
+        say(f"  data   {settings.data_dir}")
+    else:
+        say(f"  data   an outside PostgreSQL (SPRINGLINE_DATABASE_URL); keys in {settings.data_dir}")
+    if settings.api_token:
+        say("  token  SPRINGLINE_API_TOKEN")
+    elif base.first_token is not None and sys.stdout.isatty():
+        # Only on a terminal: what a program reads ends in a log (I9).
+        say(f"  token  {base.first_token}")
+        say(f"         also in {base.token_path}")
+    else:
+        say(f"  token  in {base.token_path}")
+    say("Try, in another terminal:")
+    say("  springline providers show stripe")
+    say("  springline streams create main")
+    say("  springline syncs create --provider stripe --stream main --collection customer --stripe-key env")

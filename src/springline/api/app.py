@@ -7,7 +7,7 @@ from starlette.middleware import Middleware
 from starlette.routing import Route as StarletteRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from springline.api import consumers, credentials, providers, root, streams, syncs, tokens
+from springline.api import consumers, credentials, deliveries, providers, records, root, streams, syncs, tokens
 from springline.api.auth import Authenticator
 from springline.api.documentation import documentation_routes
 from springline.api.errors import error_response
@@ -22,6 +22,8 @@ ROUTES: tuple[Route, ...] = (
     *syncs.routes,
     *credentials.routes,
     *consumers.routes,
+    *deliveries.routes,
+    *records.routes,
     *providers.routes,
     *tokens.routes,
 )

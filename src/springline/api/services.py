@@ -4,12 +4,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from springline.engine.connect import CredentialVerifier
-from springline.engine.deliveries import ConsumerPlace, Deliveries
+from springline.engine.deliveries import Deliveries
 from springline.engine.messages import RecordEncoder
+from springline.engine.wakeups import Wakeups
 from springline.providers.vocabulary import Provider
 from springline.store.consumers import ConsumerStore
 from springline.store.credentials import CredentialStore
 from springline.store.database import Database
+from springline.store.deliveries import DeliveryStore
 from springline.store.records import RecordStore
 from springline.store.secrets import SecretBox
 from springline.store.streams import StreamStore
@@ -49,11 +51,14 @@ class Services:
         providers: Mapping[str, Provider],
         secrets: SecretBox,
         verify_credential: CredentialVerifier,
+        wakeups: Wakeups | None = None,
         wake_syncs: Callable[[], None] = lambda: None,
         wake_maintenance: Callable[[], None] = lambda: None,
         database_state: Callable[[], str | None] = lambda: None,
     ) -> "Services":
-        """The services over one database, with a store for each noun."""
+        """The services over one database, with a store for each noun. `wakeups`: this process's, where it has some."""
+        records = RecordStore(database)
+        encoder = RecordEncoder(records)
         return cls(
             database=database,
             providers=providers,
@@ -63,6 +68,9 @@ class Services:
             credentials=CredentialStore(database, secrets),
             consumers=ConsumerStore(database),
             tokens=TokenStore(database),
+            records=records,
+            encoder=encoder,
+            deliveries=Deliveries(DeliveryStore(database), encoder, wakeups or Wakeups(database)),
             verify_credential=verify_credential,
             wake_syncs=wake_syncs,
             wake_maintenance=wake_maintenance,

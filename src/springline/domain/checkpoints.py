@@ -35,12 +35,13 @@ class SweepState(msgspec.Struct, kw_only=True):
 FEED = "feed"
 
 
-def backfill_name(collection_id: str) -> str:
-    return f"backfill:{collection_id}"
+def backfill_name(collection_id: str, generation: int) -> str:
+    """The checkpoint of a collection's first walk; a collection that was taken away and added again walks anew."""
+    return f"backfill:{collection_id}:{generation}"
 
 
-def sweep_name(collection_id: str) -> str:
-    return f"sweep:{collection_id}"
+def sweep_name(collection_id: str, generation: int) -> str:
+    return f"sweep:{collection_id}:{generation}"
 
 
 def encode(state: msgspec.Struct) -> bytes:

@@ -59,6 +59,8 @@ class Deliveries:
         self._wakeups = wakeups
         self._receivers: dict[int, _Receivers] = {}
         self._draining = False
+        #: By organisation and consumer id. Numbers never change; whether one still exists is seen under its row's lock.
+        self.places: dict[tuple[uuid.UUID, uuid.UUID], ConsumerPlace] = {}
 
     def drain(self) -> None:
         """Whoever waits is answered now, with what there is."""

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from springline.domain.checkpoints import FEED, BackfillState, FeedState, backfill_name, decode, encode
+from springline.domain.checkpoints import FEED, BackfillState, FeedState, decode, encode
 from springline.domain.errors import ProviderBroken, RequestRejected
 from springline.domain.records import DetectedBy
 from springline.engine.quotas import Priority
@@ -184,7 +184,7 @@ class FeedPoll:
         state = FeedState(cutoff=served_at, seen_to=served_at)
         checkpoints: dict[str, bytes | None] = {FEED: encode(state)}
         for part in self._parts:
-            checkpoints[backfill_name(part.collection_id)] = encode(BackfillState())
+            checkpoints[part.backfill_name] = encode(BackfillState())
             part.phase = "backfill"
         await self._session.save(checkpoints)
         self.state = state

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Awaitable, Callable
 
+from springline.domain.checkpoints import backfill_name, sweep_name
 from springline.domain.errors import ProviderBroken
 from springline.domain.records import DetectedBy
 from springline.engine.fetch import Fetcher
@@ -10,17 +11,19 @@ from springline.engine.quotas import SyncQuota
 from springline.engine.record_writes import RecordWriter, Written
 from springline.providers.pages import PageParser, ParsedPage
 from springline.providers.vocabulary import Answer, Collection, Provider
-from springline.store.leases import LeasedSync
+from springline.store.leases import LeasedSource, LeasedSync
 from springline.store.records import RecordStore
 
 
 class CollectionSession:
     """One collection of a running sync."""
 
-    def __init__(self, collection: Collection, *, collection_id: str, source_no: int) -> None:
+    def __init__(self, collection: Collection, *, collection_id: str, source: LeasedSource) -> None:
         self.collection = collection
         self.collection_id = collection_id
-        self.source_no = source_no
+        self.source_no = source.source_no
+        self.backfill_name = backfill_name(collection_id, source.generation)
+        self.sweep_name = sweep_name(collection_id, source.generation)
         self.parser = PageParser(collection)
         self.phase = "backfill"
         self.records = 0
@@ -55,11 +58,11 @@ class SyncSession:
         self.stored = stored
         self.checkpoints = checkpoints
         self.collections: dict[str, CollectionSession] = {}
-        for collection_id, source_no in sync.sources.items():
+        for collection_id, source in sync.sources.items():
             collection = provider.find_collection(collection_id)
             if collection is not None:
                 self.collections[collection_id] = CollectionSession(
-                    collection, collection_id=collection_id, source_no=source_no
+                    collection, collection_id=collection_id, source=source
                 )
         #: Bound by `engine.rereads`, so that whatever writes a page can have its stale records read again.
         self.reread: Callable[[CollectionSession, list[str], DetectedBy], Awaitable[Written]]

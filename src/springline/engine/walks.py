@@ -5,7 +5,7 @@ import time
 from typing import Final
 
 from springline.domain.bitmaps import RecordBitmap
-from springline.domain.checkpoints import BackfillState, SweepState, backfill_name, decode, encode, sweep_name
+from springline.domain.checkpoints import BackfillState, SweepState, decode, encode
 from springline.domain.errors import CursorLost, ProviderBroken
 from springline.domain.records import DetectedBy, Evidence
 from springline.engine.quotas import Priority
@@ -32,7 +32,7 @@ class BackfillWalk:
     def __init__(self, session: SyncSession, part: CollectionSession) -> None:
         self._session = session
         self._part = part
-        self._name = backfill_name(part.collection_id)
+        self._name = part.backfill_name
         state = decode(session.checkpoints.get(self._name), BackfillState)
         # Records that are there already came from an interrupted walk, or from the feed meanwhile.
         self._mostly_known = state is not None and state.records == 0
@@ -111,7 +111,7 @@ class SweepWalk:
         self._session = session
         self._part = part
         self._rereader = rereader
-        self._name = sweep_name(part.collection_id)
+        self._name = part.sweep_name
         self._cursor: str | None = None
         self._first_as_of: int | None = None
         self._seen = RecordBitmap()

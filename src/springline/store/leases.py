@@ -19,8 +19,15 @@ class Process(NamedTuple):
     process_start: str
 
 
+class LeasedSource(NamedTuple):
+    """A collection of a sync. `generation` grows when it is added again: checkpoints of older ones are void."""
+
+    source_no: int
+    generation: int
+
+
 class LeasedSync(NamedTuple):
-    """A sync that this worker is to run. `sources` maps collection ids to source numbers. `first_epoch` is the lease
+    """A sync that this worker is to run. `sources` maps collection ids to sources. `first_epoch` is the lease
     epoch under which it ran first: who has that one follows on nobody."""
 
     sync_no: int
@@ -39,7 +46,7 @@ class LeasedSync(NamedTuple):
     lease_epoch: int
     first_epoch: int
     credential_id: uuid.UUID
-    sources: dict[str, int]
+    sources: dict[str, LeasedSource]
 
 
 class QuotaBlock(NamedTuple):
@@ -99,7 +106,10 @@ class LeaseStore:
 
     async def get_leased_sync(self, sync_no: int, worker_no: int) -> LeasedSync | None:
         row = await self._database.fetch_row(self._sql["get_leased_sync"], sync_no, worker_no)
-        return None if row is None else LeasedSync(**(dict(row) | {"sources": row["sources"] or {}}))
+        if row is None:
+            return None
+        sources = {collection_id: LeasedSource(*source) for collection_id, source in (row["sources"] or {}).items()}
+        return LeasedSync(**(dict(row) | {"sources": sources}))
 
     async def list_checkpoints(self, stream_no: int, sync_no: int) -> dict[str, bytes]:
         """Name → state (JSON)."""

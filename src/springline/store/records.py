@@ -60,10 +60,19 @@ class RecordStore:
         return [row["source_no"] for row in rows]
 
     async def list_versions(
-        self, stream_no: int, *, after_idx: int, head_idx: int, limit: int, source_nos: Sequence[int] | None
+        self,
+        stream_no: int,
+        *,
+        after_idx: int,
+        head_idx: int,
+        limit: int,
+        source_nos: Sequence[int] | None,
+        most_bytes: int,
+        overhead_bytes: int,
     ) -> list[Row]:
-        """Current versions above `after_idx` up to `head_idx`, in order, at most `limit`; of `source_nos` or of all."""
-        bounds = (stream_no, after_idx, head_idx, limit)
+        """Current versions above `after_idx` up to `head_idx`, in order, of `source_nos` or of all: at most `limit`,
+        and at most `most_bytes` (but one), each counted with its data and `overhead_bytes`."""
+        bounds = (stream_no, after_idx, head_idx, limit, most_bytes, overhead_bytes)
         if source_nos is None:
             return await self._database.fetch(self._sql["list_records"], *bounds)
         return await self._database.fetch(self._sql["list_records_of_sources"], *bounds, source_nos)

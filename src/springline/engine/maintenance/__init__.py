@@ -1,0 +1,1 @@
+"""What must happen now and then: one concern, one module, one method on the service."""

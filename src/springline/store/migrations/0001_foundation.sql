@@ -165,6 +165,8 @@ CREATE TABLE sources (
     provider       text NOT NULL,
     collection_id  text COLLATE "C" NOT NULL,
     removed_reason smallint NOT NULL DEFAULT 0,  -- not 0: its records are leaving, for this deleted_reason
+    departed       boolean NOT NULL DEFAULT false, -- ... and all of them have been published as deleted
+    generation     integer NOT NULL DEFAULT 0,   -- grows when it is added again: older checkpoints are void
     PRIMARY KEY (stream_no, source_no),
     UNIQUE (stream_no, sync_no, collection_id)
 );

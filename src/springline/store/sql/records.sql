@@ -1,26 +1,34 @@
 -- list_records --
--- Current versions above an index, in order; of all sources.
-SELECT idx, record_no, source_no, deleted_reason, codec, inserted_us, upstream_created_us, upstream_updated_us,
-    upstream_id, data
-FROM payloads
-WHERE stream_no = $1 AND idx > $2 AND idx <= $3
-ORDER BY idx LIMIT $4
+-- Current versions above an index, in order, of all sources; as many as fit $5 bytes, each counted with $6 more.
+WITH page AS (
+    SELECT p.idx, octet_length(p.data) + $6::integer AS size
+    FROM payloads p
+    WHERE p.stream_no = $1 AND p.idx > $2 AND p.idx <= $3
+    ORDER BY p.idx LIMIT $4
+), fitting AS (
+    SELECT s.idx
+    FROM (SELECT idx, sum(size) OVER w AS total, row_number() OVER w AS nth FROM page WINDOW w AS (ORDER BY idx)) s
+    WHERE s.total <= $5::bigint OR s.nth = 1
+)
+SELECT p.* FROM fitting f JOIN payloads p ON p.stream_no = $1 AND p.idx = f.idx ORDER BY p.idx
 
 -- list_records_of_sources --
--- Current versions above an index, in order; of some sources, merged.
-SELECT p.*
-FROM (
-    SELECT e.idx
-    FROM unnest($5::integer[]) AS s (source_no)
+-- The same of some sources, merged.
+WITH page AS (
+    SELECT e.idx, e.size
+    FROM unnest($7::integer[]) AS s (source_no)
     CROSS JOIN LATERAL (
-        SELECT p.idx FROM payloads p
+        SELECT p.idx, octet_length(p.data) + $6::integer AS size FROM payloads p
         WHERE p.stream_no = $1 AND p.source_no = s.source_no AND p.idx > $2 AND p.idx <= $3
         ORDER BY p.idx LIMIT $4
     ) e
     ORDER BY e.idx LIMIT $4
-) e
-JOIN payloads p ON p.stream_no = $1 AND p.idx = e.idx
-ORDER BY p.idx
+), fitting AS (
+    SELECT s.idx
+    FROM (SELECT idx, sum(size) OVER w AS total, row_number() OVER w AS nth FROM page WINDOW w AS (ORDER BY idx)) s
+    WHERE s.total <= $5::bigint OR s.nth = 1
+)
+SELECT p.* FROM fitting f JOIN payloads p ON p.stream_no = $1 AND p.idx = f.idx ORDER BY p.idx
 
 -- get_record --
 -- The current version of one record.
