@@ -41,6 +41,7 @@ class Work:
 
     def __init__(self, name: str, part: CollectionSession | None, run: Callable[[], Awaitable[None]]) -> None:
         self.name = name
+        self.is_sweep = name.startswith("sweep:")
         self.part = part
         self.run = run
         self.due_at = float("inf")
@@ -96,8 +97,16 @@ class SyncRun:
 
     @property
     def due_at(self) -> float:
-        """When the next work is due, on the monotonic clock; infinity while all that is due is running."""
-        return min((work.due_at for work in self._works if work.task is None), default=float("inf"))
+        """When the next work can start, on the monotonic clock; infinity while all that is due is running."""
+        sweeping = self._is_sweeping
+        return min(
+            (work.due_at for work in self._works if work.task is None and not (sweeping and work.is_sweep)),
+            default=float("inf"),
+        )
+
+    @property
+    def _is_sweeping(self) -> bool:
+        return any(work.task is not None for work in self._works if work.is_sweep)
 
     async def prepare(self) -> None:
         """Learns what the store knows already."""
@@ -111,11 +120,11 @@ class SyncRun:
         """Starts what is due. Sweeps go one at a time, the longest unswept first."""
         if self._stopping:
             return
-        sweeping = any(work.task is not None for work in self._works if work.name.startswith("sweep:"))
+        sweeping = self._is_sweeping
         for work in sorted(self._works, key=lambda work: work.due_at):
             if work.task is not None or work.due_at > now:
                 continue
-            if work.name.startswith("sweep:"):
+            if work.is_sweep:
                 if sweeping:
                     continue
                 sweeping = True
