@@ -301,9 +301,7 @@ class SyncRun:
         health, progress = self._observed
         assert isinstance(progress, dict)
         return observed[0] != health or any(
-            (part.phase, part.records, part.lag_seconds)
-            != (progress[cid].phase, progress[cid].records, progress[cid].lag_seconds)
-            for cid, part in observed[1].items()
+            _what_counts(part) != _what_counts(progress[cid]) for cid, part in observed[1].items()
         )
 
     def _progress(self, part: CollectionSession) -> CollectionProgress:
@@ -317,6 +315,10 @@ class SyncRun:
             last_sweep_completed_at=swept,
             waiting_for="quota" if self.session.quota.is_waited_for else None,
         )
+
+
+def _what_counts(part: CollectionProgress) -> tuple[object, ...]:
+    return part.phase, part.records, part.lag_seconds, part.last_sweep_completed_at
 
 
 def _backoff_seconds(failures: int) -> float:
