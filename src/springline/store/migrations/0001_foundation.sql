@@ -220,6 +220,8 @@ CREATE TABLE payloads (
     data                bytea NOT NULL,
     PRIMARY KEY (stream_no, idx)
 ) WITH (autovacuum_vacuum_scale_factor = 0.02);
+-- PostgreSQL's own compression costs more than it saves here (ADR 0003).
+ALTER TABLE payloads ALTER COLUMN data SET STORAGE EXTERNAL;
 CREATE INDEX payloads_source ON payloads (stream_no, source_no, idx);
 CREATE INDEX payloads_tombstones ON payloads (stream_no, idx) WHERE deleted_reason > 0;
 
@@ -239,6 +241,8 @@ CREATE TABLE payload_history (
     replaced_us         bigint NOT NULL,
     PRIMARY KEY (stream_no, idx)
 );
+
+ALTER TABLE payload_history ALTER COLUMN data SET STORAGE EXTERNAL;
 
 -- The event log: one small row per change; the document is in payloads or in payload_history.
 CREATE TABLE events (
