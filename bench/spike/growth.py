@@ -18,13 +18,13 @@ LATERAL = """LEFT JOIN LATERAL (SELECT * FROM records r
       WHERE r.stream_no = 1 AND r.source_no = p.source_no AND r.upstream_id = p.id LIMIT 1) r ON true"""
 PLAIN = "LEFT JOIN records r ON r.stream_no = 1 AND r.source_no = p.source_no AND r.upstream_id = p.id"
 PARTIAL = "(stream_no, record_no) WHERE record_no > 0"
-FREE = SAFE.ddl.replace(PARTIAL, "(stream_no, record_no)").replace("SET enable_bitmapscan = off", "")
+NESTED = SAFE.ddl.replace(PARTIAL, "(stream_no, record_no)").replace(
+    "SET enable_bitmapscan = off", "SET enable_hashjoin = off SET enable_mergejoin = off"
+)
 PLANS = (
     SAFE,
     Schema("LATERAL … LIMIT 1, second index plain", SAFE.ddl.replace(PARTIAL, "(stream_no, record_no)")),
-    Schema(
-        "LEFT JOIN, second index plain", SAFE.ddl.replace(PARTIAL, "(stream_no, record_no)").replace(LATERAL, PLAIN)
-    ),
+    Schema("LEFT JOIN, hash and merge joins off, second index plain", NESTED.replace(LATERAL, PLAIN)),
     one_table("one table: LATERAL … LIMIT 1, second indexes partial"),
     Schema("one table: the same, plain", one_table("").ddl.replace(" WHERE record_no > 0", "")),
 )
