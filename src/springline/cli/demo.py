@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from springline.cli.errors import CommandFailed
+from springline.cli.inside import run_inside
 from springline.cli.output import note, warn
 from springline.cli.parameters import SECRET_SOURCE, read_secret
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 _COLLECTIONS: Final = ("stripe:customer", "stripe:product", "stripe:plan", "stripe:subscription")
 _BACKFILL_WITHIN: Final = timedelta(seconds=40)
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _ACCOUNT_WITHIN: Final = timedelta(seconds=30)
 
 
@@ -44,12 +46,12 @@ def demo(customers: int, stripe_key: str | None) -> int:
     removed at the end. With --stripe-key it reads your account instead; nothing is ever written there.
     """
     if stripe_key is None:
-        return _run(lambda screen: _on_sandbox(screen, customers=customers))
+        return _run(lambda screen, data_dir: _on_sandbox(screen, data_dir, customers=customers))
     secret = _checked(read_secret(stripe_key, option="--stripe-key", variable="STRIPE_API_KEY"))
-    return _run(lambda screen: _on_account(screen, secret))
+    return _run(lambda screen, data_dir: _on_account(screen, data_dir, secret))
 
 
-async def _on_sandbox(screen: "Screen", *, customers: int) -> None:
+async def _on_sandbox(screen: "Screen", data_dir: Path, *, customers: int) -> None:
     import aiohttp
 
     from springline.cli.demo_account import DEMO_KEY, Account
@@ -66,7 +68,7 @@ async def _on_sandbox(screen: "Screen", *, customers: int) -> None:
             await account.fill(counts)
             took = time.monotonic() - began
             screen.say(f"   a sandbox that fakes Stripe, with {customers:,} customers  {took:.1f} s  {sandbox.url}")
-            async with _springline(screen, {"SPRINGLINE_STRIPE_BASE_URL": sandbox.url}, keeps_data=True) as story:
+            async with _springline(screen, data_dir, stripe_url=sandbox.url, keeps_data=True) as story:
                 sync, consumer = await story.set_up(DEMO_KEY, _COLLECTIONS)
                 async with story.reading(consumer):
                     if not await story.watch_backfill(sync, within=_BACKFILL_WITHIN):
@@ -81,12 +83,12 @@ async def _on_sandbox(screen: "Screen", *, customers: int) -> None:
     )
 
 
-async def _on_account(screen: "Screen", secret: str) -> None:
+async def _on_account(screen: "Screen", data_dir: Path, secret: str) -> None:
     screen.say("Springline's demo on your Stripe account: it only reads, and nothing of it is kept.")
     screen.say()
     # Only an operator may point a provider elsewhere; whoever starts the demo is one.
-    base_url = os.environ.get("SPRINGLINE_STRIPE_BASE_URL", "")
-    async with _springline(screen, {"SPRINGLINE_STRIPE_BASE_URL": base_url}, keeps_data=False) as story:
+    stripe_url = os.environ.get("SPRINGLINE_STRIPE_BASE_URL", "")
+    async with _springline(screen, data_dir, stripe_url=stripe_url, keeps_data=False) as story:
         sync, consumer = await story.set_up(secret, _COLLECTIONS)
         async with story.reading(consumer):
             if not await story.watch_backfill(sync, within=_ACCOUNT_WITHIN):
@@ -101,27 +103,30 @@ async def _on_account(screen: "Screen", secret: str) -> None:
 
 
 @asynccontextmanager
-async def _springline(screen: "Screen", variables: dict[str, str], *, keeps_data: bool) -> "AsyncIterator[Story]":
-    """A whole Springline in a temporary directory, which is gone when the block ends."""
+async def _springline(screen: "Screen", data_dir: Path, *, stripe_url: str, keeps_data: bool) -> "AsyncIterator[Story]":
+    """A whole Springline in this directory, with its own PostgreSQL; stopped when the block ends."""
     from springline import composition, telemetry
     from springline.cli.demo_story import Story
     from springline.client import SpringlineClient
-    from springline.settings import Settings
+    from springline.settings import Settings, SettingsError
 
-    with _temporary_directory() as data_dir:
-        own = {"SPRINGLINE_DATA_DIR": str(data_dir), "SPRINGLINE_PORT": "0", "SPRINGLINE_LOG_LEVEL": _log_level()}
-        settings: Settings = Settings.from_environment({**own, **variables})
-        telemetry.configure_logging(format="text", level=settings.log_level, stream=sys.stderr)
-        began = time.monotonic()
-        async with composition.running_server(settings, say=lambda line: None) as server:
-            took = time.monotonic() - began
-            screen.say(f"   Springline, with a PostgreSQL of its own  {took:.1f} s  {server.url}")
-            async with SpringlineClient(server.url, server.token) as client:
-                yield Story(client, screen, keeps_data=keeps_data)
-
-
-def _log_level() -> str:
-    return os.environ.get("SPRINGLINE_LOG_LEVEL", "").strip() or "error"
+    variables = {
+        "SPRINGLINE_DATA_DIR": str(data_dir),
+        "SPRINGLINE_PORT": "0",
+        "SPRINGLINE_LOG_LEVEL": os.environ.get("SPRINGLINE_LOG_LEVEL", "").strip() or "error",
+        "SPRINGLINE_STRIPE_BASE_URL": stripe_url,
+    }
+    try:
+        settings = Settings.from_environment(variables)
+    except SettingsError as error:
+        raise CommandFailed(str(error)) from None
+    telemetry.configure_logging(format="text", level=settings.log_level, stream=sys.stderr)
+    began = time.monotonic()
+    async with composition.running_server(settings, say=lambda line: None) as server:
+        took = time.monotonic() - began
+        screen.say(f"   Springline, with a PostgreSQL of its own  {took:.1f} s  {server.url}")
+        async with SpringlineClient(server.url, server.token) as client:
+            yield Story(client, screen, keeps_data=keeps_data)
 
 
 @contextmanager
@@ -130,19 +135,22 @@ def _temporary_directory() -> Iterator[Path]:
     try:
         yield path
     finally:
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
         shutil.rmtree(path, ignore_errors=True)
         if path.exists():
             warn(f"could not remove {path}: it is safe to remove it by hand")
 
 
-def _run(story: "Callable[[Screen], Awaitable[None]]") -> int:
+def _run(story: "Callable[[Screen, Path], Awaitable[None]]") -> int:
     """Tells the story. A signal ends it as its end does: everything is stopped and removed first."""
+    import springline.composition  # noqa: F401 - a slow import comes before there is anything to remove
     from springline.cli.demo_screen import Screen
     from springline.client import ClientError
 
     received: list[int] = []
 
-    async def told() -> None:
+    async def tell(data_dir: Path) -> None:
         task = asyncio.current_task()
         assert task is not None
 
@@ -152,12 +160,14 @@ def _run(story: "Callable[[Screen], Awaitable[None]]") -> int:
                 note("\nstopping; the temporary data is removed")
                 task.cancel()
 
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in _SIGNALS:
             asyncio.get_running_loop().add_signal_handler(number, stop, number)
-        await story(Screen())
+        await story(Screen(), data_dir)
 
     try:
-        asyncio.run(told())
+        # Outside of the event loop: its threads have ended when the directory goes.
+        with _temporary_directory() as data_dir:
+            run_inside(tell(data_dir))
     except asyncio.CancelledError:
         return 128 + (received[0] if received else signal.SIGTERM)
     except ClientError as error:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 CUSTOMER: Final = "stripe:customer"
 #: What a person waits for at most before the demo says that it failed.
 _PATIENCE: Final = timedelta(seconds=45)
-_CHANGE_EVERY: Final = timedelta(milliseconds=200)
+_CHANGE_EVERY: Final = timedelta(milliseconds=350)
 _LOOK_EVERY: Final = timedelta(milliseconds=200)
 
 

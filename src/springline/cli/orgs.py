@@ -1,9 +1,8 @@
 """`springline orgs`: organisations, each with tokens and objects of its own."""
 
-import asyncio
-
 import click
 
+from springline.cli.inside import run_inside
 from springline.cli.output import note, print_table, say
 from springline.cli.remote import load_settings
 from springline.cli.serve import configure_logs
@@ -25,7 +24,7 @@ def create_organisation(name: str) -> None:
 
     settings = load_settings()
     configure_logs(settings)
-    made = asyncio.run(composition.create_organisation(settings, name))
+    made = run_inside(composition.create_organisation(settings, name))
     note(f"made the organisation {made.name} ({made.id}); its API token, shown only now:")
     say(made.token or "")
 
@@ -37,5 +36,5 @@ def list_organisations() -> None:
 
     settings = load_settings()
     configure_logs(settings)
-    found = asyncio.run(composition.list_organisations(settings))
+    found = run_inside(composition.list_organisations(settings))
     print_table(("name", "id"), [(each.name, each.id) for each in found], empty="there are no organisations yet")

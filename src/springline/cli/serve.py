@@ -1,11 +1,11 @@
 """`springline serve`, `worker` and `migrate`: the commands that open the database."""
 
-import asyncio
 import sys
 from typing import TYPE_CHECKING
 
 import click
 
+from springline.cli.inside import run_inside
 from springline.cli.output import say
 from springline.cli.remote import load_settings
 
@@ -23,7 +23,7 @@ def serve(host: str | None, port: str | None) -> int:
     changes = {"SPRINGLINE_HOST": host, "SPRINGLINE_PORT": port}
     settings = load_settings({name: value for name, value in changes.items() if value is not None})
     configure_logs(settings)
-    return asyncio.run(composition.serve(settings, say=say))
+    return run_inside(composition.serve(settings, say=say))
 
 
 @click.command()
@@ -33,7 +33,7 @@ def worker() -> int:
 
     settings = load_settings()
     configure_logs(settings)
-    return asyncio.run(composition.work(settings, say=say))
+    return run_inside(composition.work(settings, say=say))
 
 
 @click.command()
@@ -43,7 +43,7 @@ def migrate() -> int:
 
     settings = load_settings()
     configure_logs(settings)
-    return asyncio.run(composition.migrate(settings, say=say))
+    return run_inside(composition.migrate(settings, say=say))
 
 
 def configure_logs(settings: "Settings") -> None:

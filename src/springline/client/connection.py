@@ -16,8 +16,6 @@ from springline.client.objects import ApiObject, Listing
 
 ANSWER_WITHIN: Final = timedelta(seconds=30)
 CONNECT_WITHIN: Final = timedelta(seconds=10)
-#: The largest page that the API gives; lists are read whole.
-LIST_LIMIT: Final = 1000
 
 Decoded = TypeVar("Decoded")
 Value = TypeVar("Value")
@@ -67,7 +65,7 @@ class Connection:
     ) -> Answer:
         """One request, never repeated. Fields that are UNSET are left out.
 
-        Raises ApiError, Unreachable (also for a redirect and for no answer `within` this time) and NotSpringline.
+        Raises ApiError, Unreachable (also for no answer `within` this time) and NotSpringline (also for a redirect).
         """
         content = None if body is msgspec.UNSET else msgspec.json.encode(_set(body))
         headers = dict(self._headers)
@@ -109,12 +107,12 @@ class Connection:
         return self.read(await self.request("PATCH", path, body=body), kind)
 
     async def listing(self, path: str, kind: type[Found], query: Fields | None = None) -> Listing[Found]:
-        """All objects of a list, whatever number of pages it has."""
+        """All objects of a list, whatever number of pages it has (the API's own page is its largest)."""
         pages: list[bytes] = []
         parts: list[msgspec.Raw] = []
         cursor: str | None = None
         while True:
-            page_query = {**(query or {}), "limit": LIST_LIMIT, "cursor": cursor or msgspec.UNSET}
+            page_query = {**(query or {}), "cursor": given(cursor)}
             answer = await self.request("GET", path, query=page_query)
             page = self.decode(answer, _Page)
             pages.append(answer.body)
