@@ -24,7 +24,7 @@ def postgres() -> Iterator[TestPostgres]:
 @pytest.fixture
 async def database(postgres: TestPostgres) -> AsyncIterator[Database]:
     """A migrated database of this test's own."""
-    name = await postgres.create_database()
+    name = await postgres.migrated_database()
     opened = await Database.open(postgres.connect_to(name))
     yield opened
     await opened.close()

@@ -1,5 +1,6 @@
 """The API over HTTP, as a client sees it."""
 
+import itertools
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -22,6 +23,8 @@ from springline.store.secrets import SecretBox
 
 SECRET_KEY = bytes(range(32))
 KEY = "sk_test_springline"
+
+_NUMBERS = itertools.count(1)
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,8 @@ class Client:
     async def delete(self, path: str, **query: Any) -> Reply:
         return await self.request("DELETE", path, query=query)
 
-    async def stream(self, slug: str = "main", **fields: Any) -> dict[str, Any]:
+    async def stream(self, slug: str | None = None, **fields: Any) -> dict[str, Any]:
+        slug = slug or f"stream-{next(_NUMBERS)}"
         made: dict[str, Any] = (await self.post("/v1/streams", {"slug": slug, **fields})).expect(201)
         return made
 

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,12 +17,14 @@ from springline.store.embedded import EmbeddedPostgres
 from springline.store.migrate import migrate
 
 TEMPLATE = "springline_template"
+MADE_AHEAD = 3
 
 Result = TypeVar("Result")
 
 
 class TestPostgres:
-    """The server. It lives in a thread with an event loop of its own: those of the tests come and go."""
+    """The server. It lives in a thread with an event loop of its own, since those of the tests come and go; there, too,
+    databases are made ahead while tests run."""
 
     __test__ = False
 
@@ -33,16 +36,17 @@ class TestPostgres:
         self._thread = threading.Thread(target=self._loop.run_forever, name="test postgres")
         self._numbers = itertools.count(1)
         self._server: EmbeddedPostgres | None = None
+        self._ready: asyncio.Queue[str] = asyncio.Queue(maxsize=MADE_AHEAD)
+        self._maker: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Returns when the template database is there."""
         self._thread.start()
-        self._run(self._start())
+        asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(timeout=90)
 
     def stop(self) -> None:
         """Nothing is left of it."""
-        if self._server is not None:
-            self._run(self._server.close())
+        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(timeout=90)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -53,14 +57,48 @@ class TestPostgres:
         assert self._server is not None
         return {**self._server.dsn, "database": name}
 
-    async def create_database(self, *, template: str = TEMPLATE) -> str:
-        """A database of its own, migrated (or not: `template0`), and its name."""
+    async def migrated_database(self) -> str:
+        """The name of a fresh, migrated database."""
+        return await self._there(self._ready.get())
+
+    async def empty_database(self) -> str:
+        """The name of a fresh database without anything in it."""
+        return await self._there(self._create("template0"))
+
+    async def drop_database(self, name: str) -> None:
+        await self._there(self._execute(f"DROP DATABASE {name} WITH (FORCE)"))
+
+    async def _there(self, coroutine: Coroutine[Any, Any, Result]) -> Result:
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, self._loop))
+
+    async def _start(self) -> None:
+        self._server = await EmbeddedPostgres.open(self._folder / "data")
+        # Nobody pulls the plug of this one, and a database is made for every test.
+        for setting in ("fsync", "full_page_writes"):
+            await self._execute(f"ALTER SYSTEM SET {setting} = off")
+        await self._execute("SELECT pg_reload_conf()")
+        await self._execute(f"CREATE DATABASE {TEMPLATE}")
+        database = await Database.open(self.connect_to(TEMPLATE))
+        await migrate(database)
+        await database.close()
+        self._maker = asyncio.create_task(self._make_ahead())
+
+    async def _stop(self) -> None:
+        if self._maker is not None:
+            self._maker.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._maker
+        if self._server is not None:
+            await self._server.close()
+
+    async def _make_ahead(self) -> None:
+        while True:
+            await self._ready.put(await self._create(TEMPLATE))
+
+    async def _create(self, template: str) -> str:
         name = f"test_{next(self._numbers)}"
         await self._execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         return name
-
-    async def drop_database(self, name: str) -> None:
-        await self._execute(f"DROP DATABASE {name} WITH (FORCE)")
 
     async def _execute(self, statement: str) -> None:
         connection = await asyncpg.connect(**self.connect_to("postgres"))
@@ -68,13 +106,3 @@ class TestPostgres:
             await connection.execute(statement)
         finally:
             await connection.close()
-
-    async def _start(self) -> None:
-        self._server = await EmbeddedPostgres.open(self._folder / "data")
-        await self._execute(f"CREATE DATABASE {TEMPLATE}")
-        database = await Database.open(self.connect_to(TEMPLATE))
-        await migrate(database)
-        await database.close()
-
-    def _run(self, coroutine: Coroutine[Any, Any, Result]) -> Result:
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(timeout=90)

@@ -8,7 +8,7 @@ import difflib
 import functools
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import (
     Annotated,
     Any,
@@ -133,7 +133,7 @@ def examine_query(query_string: bytes, query_type: type[B]) -> Examined[B]:
         if kind == "list":
             given.setdefault(name, []).append(text)
         elif name in given:
-            examined.problems.add(_printable(name), "is given more than once")
+            examined.problems.add(printable(name), "is given more than once")
         elif kind == "object":
             given[name] = _decode_parameter(text)
         else:
@@ -164,15 +164,17 @@ def _examine_object(
                 draft[field.name] = value
         elif field.required:
             examined.problems.add(path + name, "is required")
-        elif field.default() is not msgspec.UNSET:
-            draft[field.name] = field.default()
+        else:
+            default = field.default()
+            if default is not msgspec.UNSET:
+                draft[field.name] = _as_draft(default) if isinstance(default, msgspec.Struct) else default
     return draft
 
 
 def _examine_value(value: Any, field: "_Field", path: str, examined: Examined[Any], *, lax: bool) -> Any:
     if field.struct is not None and isinstance(value, dict):
         return _examine_object(value, field.struct, path + ".", examined, lax=lax)
-    fault = text_fault(value)
+    fault = None if field.checked_later else text_fault(value)
     if fault is not None:
         examined.problems.add(path, fault)
         return _WRONG
@@ -220,7 +222,7 @@ def _unknown(name: str, value: Any, body_type: type[msgspec.Struct], path: str, 
     if name in refused:
         examined.problems.add(path + name, refused[name])
         return
-    examined.problems.add(path + _printable(name), "is unknown" + nearest(name, _fields(body_type)))
+    examined.problems.add(path + printable(name), "is unknown" + nearest(name, _fields(body_type)))
 
 
 def given_fields(body: Body) -> dict[str, Any]:
@@ -233,10 +235,17 @@ def or_none(value: V | UnsetType) -> V | None:
     return None if isinstance(value, UnsetType) else value
 
 
-def nearest(text: str, known: Mapping[str, Any] | list[str] | tuple[str, ...]) -> str:
+def nearest(text: str, known: Iterable[str]) -> str:
     """`; did you mean …?` if one of the known names is near, else nothing."""
     found = difflib.get_close_matches(text[:200], list(known), n=1, cutoff=0.6)
     return f"; did you mean `{found[0]}`?" if found else ""
+
+
+def nearest_collection(text: str, known: Iterable[str]) -> str:
+    """The same for ids of collections, which are near by what comes after the provider."""
+    by_name = {each.rpartition(":")[2]: each for each in known}
+    found = difflib.get_close_matches(text[:200].rpartition(":")[2], list(by_name), n=1, cutoff=0.6)
+    return f"; did you mean `{by_name[found[0]]}`?" if found else ""
 
 
 def metadata_fault(value: Mapping[str, Any]) -> str | None:
@@ -308,7 +317,8 @@ def _decode_parameter(text: str) -> Any:
         return text
 
 
-def _printable(name: str) -> str:
+def printable(name: str) -> str:
+    """A name that a client made up, as it may be answered."""
     return name[:100].encode("utf-8", "replace").decode().replace("\0", "?")
 
 
@@ -334,10 +344,11 @@ def _struct_in(info: inspect.Type) -> type[msgspec.Struct] | None:
     return next((part.cls for part in _alternatives(info) if isinstance(part, inspect.StructType)), None)
 
 
-def _is_metadata(info: inspect.Type) -> bool:
+def _marked(info: inspect.Type, mark: str) -> bool:
+    """Whether a type's `Meta(extra=…)` says so."""
     if isinstance(info, inspect.UnionType):
-        return any(_is_metadata(part) for part in info.types)
-    return isinstance(info, inspect.Metadata) and bool((info.extra or {}).get("metadata"))
+        return any(_marked(part, mark) for part in info.types)
+    return isinstance(info, inspect.Metadata) and bool((info.extra or {}).get(mark))
 
 
 def without_unset(value_type: Any) -> Any:
@@ -356,6 +367,7 @@ class _Field(NamedTuple):
     info: inspect.Type
     struct: type[msgspec.Struct] | None
     is_metadata: bool
+    checked_later: bool
     kind: Literal["value", "list", "object"]
 
 
@@ -372,7 +384,8 @@ def _fields(body_type: type[msgspec.Struct]) -> dict[str, _Field]:
             annotation=value_type,
             info=info,
             struct=_struct_in(info),
-            is_metadata=_is_metadata(info),
+            is_metadata=_marked(info, "metadata"),
+            checked_later=_marked(info, "checked_later"),
             kind=_kind(info),
         )
     return fields

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 from starlette.responses import Response
 
-from springline.api.bodies import Body, Metadata, Nothing, given_fields, nearest, or_none
+from springline.api.bodies import Body, Metadata, Nothing, given_fields, nearest, nearest_collection, or_none
 from springline.api.errors import refused_field
 from springline.api.lists import Listed, ListQuery, page
 from springline.api.routing import Call, Route, answer, created, no_content
@@ -229,21 +229,16 @@ async def _check_filters(call: Call[Any, Any], stream_id: uuid.UUID | None) -> d
     draft: dict[str, str | list[str]] = call.draft.get("filters", {})
     filters = {name: draft.get(name, ANY) for name in ("provider", "sync_id", "collection_id")}
     providers = call.services.providers
-    _check_names(call, "provider", filters, list(providers))
-    _check_names(
-        call,
-        "collection_id",
-        filters,
-        [provider.collection_id(each) for provider in providers.values() for each in provider.collections],
-    )
+    collections = [provider.collection_id(each) for provider in providers.values() for each in provider.collections]
+    for value in _values(filters["provider"]):
+        if value != ANY and value not in providers:
+            call.problems.add("filters.provider", f"holds `{value}`, which is unknown{nearest(value, providers)}")
+    for value in _values(filters["collection_id"]):
+        if value != ANY and value not in collections:
+            hint = nearest_collection(value, collections)
+            call.problems.add("filters.collection_id", f"holds `{value}`, which is unknown{hint}")
     filters["sync_id"] = await _check_sync_ids(call, filters["sync_id"], stream_id)
     return filters
-
-
-def _check_names(call: Call[Any, Any], name: str, filters: Mapping[str, str | list[str]], known: list[str]) -> None:
-    for value in _values(filters[name]):
-        if value != ANY and value not in known:
-            call.problems.add(f"filters.{name}", f"holds `{value}`, which is unknown{nearest(value, known)}")
 
 
 async def _check_sync_ids(call: Call[Any, Any], given: str | list[str], stream_id: uuid.UUID | None) -> str | list[str]:

@@ -25,6 +25,7 @@ FreeProperties = Annotated[
     Meta(
         description="`kind`, and what credentials of this kind have: see `GET /v1/providers`.",
         examples=[{"kind": "stripe_key", "secret": "sk_test_…"}],
+        extra={"checked_later": True},
     ),
 ]
 Verify = Annotated[bool, Meta(description="Whether the provider is asked if it lets this credential in.")]
@@ -50,7 +51,10 @@ class UpdateCredential(Body):
     properties: (
         Annotated[
             dict[str, Any],
-            Meta(description="Of the same kind and account; properties left out stay, null takes one away."),
+            Meta(
+                description="Of the same kind and account; properties left out stay, null takes one away.",
+                extra={"checked_later": True},
+            ),
         ]
         | UnsetType
     ) = UNSET

@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
@@ -31,10 +32,10 @@ def openapi_document(routes: Sequence[Route], *, version: str) -> dict[str, Any]
         components.pop(route.query.__name__, None)
     by_type = {_identity(each): schema for each, schema in zip(types, schemas, strict=True)}
     paths: dict[str, dict[str, Any]] = {}
-    for route in routes:
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(
-            route, lambda each: by_type[_identity(each)]
-        )
+    names = _operation_names(routes)
+    for route, name in zip(routes, names, strict=True):
+        operation = {"operationId": name, **_operation(route, lambda each: by_type[_identity(each)])}
+        paths.setdefault(route.path, {})[route.method.lower()] = operation
     document = {
         "openapi": "3.1.0",
         "info": {
@@ -58,7 +59,6 @@ def openapi_document(routes: Sequence[Route], *, version: str) -> dict[str, Any]
 def _operation(route: Route, schema_of: Callable[[Any], Mapping[str, Any]]) -> dict[str, Any]:
     summary, _, description = (inspect.getdoc(route.handler) or "").partition("\n")
     operation: dict[str, Any] = {
-        "operationId": route.handler.__name__,
         "summary": summary.rstrip("."),
         "tags": [_tag(route.path)],
         "responses": _responses(route, schema_of),
@@ -74,6 +74,15 @@ def _operation(route: Route, schema_of: Callable[[Any], Mapping[str, Any]]) -> d
     if not route.public:
         operation["security"] = [{"token": []}]
     return operation
+
+
+def _operation_names(routes: Sequence[Route]) -> list[str]:
+    """Each handler's name; one that answers at several paths is told apart by their last part."""
+    used = Counter(route.handler.__name__ for route in routes)
+    return [
+        name if used[name] == 1 else f"{name}_{route.path.rsplit('/', 1)[-1]}"
+        for route, name in ((route, route.handler.__name__) for route in routes)
+    ]
 
 
 def _tag(path: str) -> str:

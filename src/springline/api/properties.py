@@ -4,7 +4,7 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from springline.api.bodies import nearest, text_fault
+from springline.api.bodies import nearest, printable, text_fault
 from springline.api.errors import Problems
 from springline.domain.credentials import Properties, split_properties
 from springline.domain.secrets import is_mask
@@ -81,7 +81,7 @@ def _fit(given: Mapping[str, Any], kind: CredentialKind, problems: Problems, pat
         if present == "kind" or value is None:
             continue
         if present not in names:
-            problems.add(f"{path}.{name}", f"is unknown for `{kind.name}`{nearest(name, names)}")
+            problems.add(f"{path}.{printable(name)}", f"is unknown for `{kind.name}`{nearest(name, names)}")
             fine = False
         elif present in values:
             problems.add(f"{path}.{name}", f"is another name of `{present}`: give one of the two")

@@ -20,7 +20,8 @@ class ListenError(Exception):
 def bind(host: str, port: int) -> socket.socket:
     """A bound socket; port 0 takes a free one. Raises ListenError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # Named, because asyncio turns Nagle's algorithm off only where it sees TCP: else answers wait 40 ms for an ACK.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))

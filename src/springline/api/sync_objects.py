@@ -163,7 +163,7 @@ def sync_object(sync: Sync, credential: Credential) -> SyncObject:
 def _health(sync: Sync) -> SyncHealth:
     """As the worker last saw it; what it has not seen yet is fine, and a collection that was taken away is left out."""
     fine = health_before_first_request(sync.sync_id, sync.collection_ids, since=sync.created_at)
-    if sync.health is None:
+    if not isinstance(sync.health, dict):
         return fine
     try:
         seen = msgspec.convert({**sync.health, "sync_id": sync.sync_id}, SyncHealth)

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from starlette.responses import Response
 
-from springline.api.bodies import Nothing, given_fields, nearest, or_none
+from springline.api.bodies import Nothing, given_fields, nearest, nearest_collection, or_none
 from springline.api.credentials import check_credential, importer, presented
 from springline.api.errors import refused_field
 from springline.api.lists import Listed, page
@@ -149,7 +149,7 @@ def _check_provider(call: Call[CreateSync, Any]) -> Provider | None:
     providers = call.services.providers
     if name not in providers:
         known = ", ".join(f"`{each}`" for each in providers)
-        call.problems.add("provider", f"must be one of {known}{nearest(name, list(providers))}")
+        call.problems.add("provider", f"must be one of {known}{nearest(name, providers)}")
     return providers.get(name)
 
 
@@ -173,7 +173,8 @@ def _check_collections(call: Call[Any, Any], provider: Provider, collection_ids:
     for each in collection_ids or ():
         if each not in known:
             call.problems.add(
-                "collection_ids", f"holds `{each}`, which is no collection of {provider.title}{nearest(each, known)}"
+                "collection_ids",
+                f"holds `{each}`, which is no collection of {provider.title}{nearest_collection(each, known)}",
             )
     if collection_ids is not None and "provider" in call.draft:
         _check_priorities(call, collection_ids)
@@ -183,10 +184,7 @@ def _check_priorities(call: Call[Any, Any], collection_ids: list[str]) -> None:
     priorities: Mapping[str, int] = call.draft.get("collection_priorities", {})
     for each in priorities:
         if each not in collection_ids:
-            call.problems.add(
-                "collection_priorities",
-                f"names `{each}`, which is not in collection_ids{nearest(each, collection_ids)}",
-            )
+            call.problems.add("collection_priorities", f"names `{each}`, which is not in collection_ids")
 
 
 async def _check_credentials(

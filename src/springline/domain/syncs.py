@@ -1,7 +1,6 @@
 """Syncs: keep these collections of this credential flowing into that stream."""
 
 import uuid
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
@@ -66,12 +65,13 @@ def parse_frequency(text: str) -> timedelta | None:
     return duration
 
 
-def read_progress(stored: Mapping[str, Any] | None, collection_ids: list[str]) -> dict[str, CollectionProgress]:
+def read_progress(stored: object, collection_ids: list[str]) -> dict[str, CollectionProgress]:
     """The progress of each collection; what the worker has not written yet, or not well, is as at the start."""
+    by_collection = stored if isinstance(stored, dict) else {}
     progress = {}
     for collection_id in collection_ids:
         try:
-            progress[collection_id] = msgspec.convert((stored or {}).get(collection_id, {}), CollectionProgress)
+            progress[collection_id] = msgspec.convert(by_collection.get(collection_id, {}), CollectionProgress)
         except msgspec.ValidationError:
             progress[collection_id] = CollectionProgress()
     return progress

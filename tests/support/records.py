@@ -1,0 +1,37 @@
+"""Records in a stream, written as a page commit writes them."""
+
+import uuid
+import zlib
+from collections.abc import Sequence
+
+from springline.domain.records import DetectedBy, Outcome, record_id
+from springline.store.database import Database
+from springline.store.pages import Page, PageStore, RecordWrite
+
+
+async def write_records(
+    database: Database, sync_id: str, upstream_ids: Sequence[str], *, collection_id: str = "stripe:customer"
+) -> list[uuid.UUID]:
+    """New records of a sync's collection, and their ids."""
+    source = await database.fetch_row(
+        "SELECT stream_no, source_no FROM sources WHERE sync_id = $1 AND collection_id = $2",
+        uuid.UUID(sync_id),
+        collection_id,
+    )
+    assert source is not None
+    stream_no, source_no = source
+    writes = [
+        RecordWrite(
+            source_no,
+            upstream_id,
+            0,
+            DetectedBy.backfill,
+            data=b'{"id":"%s"}' % upstream_id.encode(),
+            raw_print=zlib.crc32(upstream_id.encode()),
+        )
+        for upstream_id in upstream_ids
+    ]
+    head_idx, (committed,) = await PageStore(database).commit(stream_no, [Page(sync_no=0, epoch=0, records=writes)])
+    assert set(committed.outcomes) == {Outcome.created}
+    first = head_idx - len(writes) + 1
+    return [record_id(stream_no, first + place) for place in range(len(writes))]
