@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+LOCALSTRIPE := $(VENV)-localstripe/.installed
+PIP_COMPILE := $(VENV)-lock/bin/pip-compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header
 
 .PHONY: help setup demo serve check test bench crash lock clean
 
@@ -19,6 +21,15 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $(STAMP)
 
+# localstripe is GPL: it runs as a process of its own, and is installed where none of our code can import it. It has no
+# wheel; what builds one is pinned too.
+$(LOCALSTRIPE): tests/acceptance/localstripe.lock tests/acceptance/localstripe-build.lock
+	@test -x $(VENV)-localstripe/bin/python || $(PYTHON) -m venv $(VENV)-localstripe
+	@echo "installing localstripe, which the tests run against, into $(VENV)-localstripe ..."
+	@$(VENV)-localstripe/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/acceptance/localstripe-build.lock
+	@$(VENV)-localstripe/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-build-isolation -r tests/acceptance/localstripe.lock
+	@touch $(LOCALSTRIPE)
+
 setup: $(STAMP) ## Install everything that the other targets need into .venv
 
 demo: $(STAMP) ## One record's whole way, on your screen, in under a minute
@@ -33,7 +44,7 @@ check: $(STAMP) ## Lint, types and layer borders
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-test: $(STAMP) ## The whole test suite, on a real PostgreSQL
+test: $(STAMP) $(LOCALSTRIPE) ## The whole test suite, on a real PostgreSQL
 	@$(BIN)/python -m pytest
 
 crash: $(STAMP) ## The crash test alone, with its table (SEED=n repeats a run)
@@ -42,9 +53,11 @@ crash: $(STAMP) ## The crash test alone, with its table (SEED=n repeats a run)
 bench: $(STAMP) ## Backfill, unchanged pages, receive + ack, beside a bare prototype
 	@$(BIN)/python -m bench
 
-lock: $(STAMP) ## Pin requirements.lock anew from pyproject.toml
+lock: $(STAMP) ## Pin the requirements anew, from pyproject.toml and tests/acceptance/localstripe.in
 	@$(PYTHON) -m venv $(VENV)-lock && $(VENV)-lock/bin/pip install --quiet pip-tools
-	@$(VENV)-lock/bin/pip-compile --quiet --strip-extras --generate-hashes --allow-unsafe --extra dev --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header --output-file requirements.lock pyproject.toml
+	@$(PIP_COMPILE) --extra dev --output-file requirements.lock pyproject.toml
+	@$(PIP_COMPILE) --output-file tests/acceptance/localstripe-build.lock tests/acceptance/localstripe-build.in
+	@$(PIP_COMPILE) --output-file tests/acceptance/localstripe.lock tests/acceptance/localstripe.in
 	@rm -rf $(VENV)-lock
 
 clean: ## Remove what the targets made
