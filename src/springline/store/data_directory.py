@@ -92,6 +92,8 @@ class DataDirectory:
         path = Path(os.path.realpath(path))
         if "\n" in str(path):
             raise EmbeddedPostgresError(f"{str(path)!r} cannot be a data directory: its name has a line break")
+        if path.exists() and not path.is_dir():
+            raise EmbeddedPostgresError(f"{path} is a file: set SPRINGLINE_DATA_DIR to a directory")
         with refusing(path):
             account = _account_for(path)
             _check_reachable(path, account)

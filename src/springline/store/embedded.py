@@ -16,32 +16,29 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from enum import Enum
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import asyncpg
 
-from springline.store.cluster import DATABASE, ROLE, check_version
+from springline.store.cluster import DATABASE, check_version
 from springline.store.data_directory import DataDirectory, EmbeddedPostgresError, refusing
 from springline.store.file_locks import FileLock
 from springline.store.postgres_binaries import installed_binaries
 from springline.store.postmaster import Postmaster
-from springline.store.socket_directory import PORT, find_socket_directory, remove_socket_directory
+from springline.store.probe import LOST, Answer, Connection, close, connect_to, probe
+from springline.store.socket_directory import remove_socket_directory
 
 __all__ = ["EmbeddedPostgres", "EmbeddedPostgresError"]
 
 _log = logging.getLogger(__name__)
-
-Connection: TypeAlias = asyncpg.Connection  # of asyncpg.Record
 
 READY: Final = "ready"
 
 _POLL_SECONDS = 0.02
 _TICK_SECONDS = 0.25
 #: A new connection shows what an old one does not: a socket that is gone, a server that refuses newcomers.
-_RECHECK_SECONDS = 10.0
-_CONNECT_SECONDS = 5.0
+_RECHECK_SECONDS = 5.0
 #: How long `open` waits while nothing moves; a recovery that moves on may take as long as it takes.
 _UNMOVED_SECONDS = 60.0
 #: How long a PostgreSQL may live without a socket, or refuse everybody because it stops, before we stop it.
@@ -51,18 +48,6 @@ _FAST_STOP_SECONDS = 10.0
 _IMMEDIATE_STOP_SECONDS = 10.0
 _RESTART_SECONDS = 1.0
 _RETRY_SECONDS = 5.0
-
-
-#: What a connection raises that breaks, or that nobody answers in time (TimeoutError is an OSError).
-_LOST = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
-
-
-class _Answer(Enum):
-    NOBODY = "no server at the socket"
-    SILENT = "no answer in time"
-    STARTING = "starting or recovering"
-    STOPPING = "shutting down"
-    FULL = "all connections are in use"
 
 
 class EmbeddedPostgres:
@@ -109,7 +94,7 @@ class EmbeddedPostgres:
     @property
     def dsn(self) -> dict[str, Any]:
         """Keyword arguments for `asyncpg.connect` and `create_pool`; the same for as long as this is open."""
-        return self._connect_to(DATABASE)
+        return connect_to(self._directory, DATABASE)
 
     def state(self) -> str:
         """`ready`, or `starting: …` / `recovering: …` with a sentence on what is being waited for."""
@@ -200,6 +185,10 @@ class EmbeddedPostgres:
                 _log.error("PostgreSQL does not run: %s", error)
                 self._say(f"starting: {error}")
                 await asyncio.sleep(_RETRY_SECONDS)
+            except Exception:
+                # Nobody else would start PostgreSQL as long as this process lives.
+                _log.exception("watching PostgreSQL went wrong")
+                await asyncio.sleep(_RETRY_SECONDS)
             await self._drop_connection()
 
     async def _until_it_fails(self, connection: Connection) -> None:
@@ -213,11 +202,11 @@ class EmbeddedPostgres:
             self._try_to_supervise()
             if time.monotonic() > recheck_at:
                 recheck_at = time.monotonic() + _RECHECK_SECONDS
-                newcomer = await self._knock()
-                if isinstance(newcomer, _Answer) and newcomer is not _Answer.FULL:
+                newcomer = await probe(self._directory)
+                if not isinstance(newcomer, Answer):
+                    await close(newcomer)
+                elif newcomer is not Answer.FULL:
                     return
-                if not isinstance(newcomer, _Answer):
-                    await newcomer.close(timeout=1)
                 if self._supervises:
                     await asyncio.to_thread(self._postmaster.trim_log)
 
@@ -228,24 +217,26 @@ class EmbeddedPostgres:
         """
         patience = _Patience(time.monotonic())
         while True:
-            answer = await self._knock()
-            if not isinstance(answer, _Answer):
+            answer = await probe(self._directory)
+            if not isinstance(answer, Answer):
                 self._unproven = False
                 self._say(READY)
                 return answer
             self._try_to_supervise()
-            patience.see(answer, self._postmaster.log_bytes(), now=time.monotonic())
-            if answer is not _Answer.NOBODY or self._postmaster.lives():
-                self._say(self._waiting_for(answer))
+            said = self._postmaster.said()
+            patience.see(answer, said, now=time.monotonic())
+            if answer is not Answer.NOBODY or self._postmaster.lives():
+                self._say(self._waiting_for(answer, said))
                 self._stop_what_is_stuck(answer, patience)
             elif self._supervises:
                 await self._start(retry=patience.seconds < _UNMOVED_SECONDS / 2)
                 patience.renew(now=time.monotonic())
             else:
                 self._say("starting: waiting for the process that supervises PostgreSQL")
-            if patience.unmoved_seconds > _UNMOVED_SECONDS:
+            # Whoever supervises may need long for a first start on a slow disk, and says nothing meanwhile.
+            if patience.unmoved_seconds > _UNMOVED_SECONDS * (1 if self._supervises else 5):
                 raise EmbeddedPostgresError(self._nothing_moves(answer))
-            await asyncio.sleep(_POLL_SECONDS if patience.seconds < 2 else _TICK_SECONDS)
+            await asyncio.sleep(min(_POLL_SECONDS + patience.seconds / 10, _TICK_SECONDS))
 
     async def _start(self, *, retry: bool) -> None:
         if self._unproven and self._postmaster.has_failed:
@@ -263,9 +254,9 @@ class EmbeddedPostgres:
         self._starting = asyncio.ensure_future(asyncio.to_thread(self._postmaster.start))
         self._unproven = await asyncio.shield(self._starting) or self._unproven
 
-    def _stop_what_is_stuck(self, answer: _Answer, patience: "_Patience") -> None:
+    def _stop_what_is_stuck(self, answer: Answer, patience: "_Patience") -> None:
         # Told to stop while clients are connected, PostgreSQL waits for them and refuses everybody else for ever.
-        grace_seconds = {_Answer.STOPPING: _STOPPING_SECONDS, _Answer.NOBODY: _UNREACHABLE_SECONDS}.get(answer)
+        grace_seconds = {Answer.STOPPING: _STOPPING_SECONDS, Answer.NOBODY: _UNREACHABLE_SECONDS}.get(answer)
         if not self._supervises or grace_seconds is None or not patience.stops:
             return
         if patience.same_seconds > grace_seconds + (2 - len(patience.stops)) * _FAST_STOP_SECONDS:
@@ -273,64 +264,22 @@ class EmbeddedPostgres:
             if self._postmaster.send(number):
                 _log.warning("PostgreSQL: %s; stopped with %s, to start it anew", answer.value, number.name)
 
-    def _waiting_for(self, answer: _Answer) -> str:
-        if answer is _Answer.STARTING:
-            said = [line.partition("LOG:  ")[2] for line in self._postmaster.log_lines() if "LOG:  " in line]
+    def _waiting_for(self, answer: Answer, said: list[str]) -> str:
+        if answer is Answer.STARTING:
             if any("interrupted" in line or "recovery" in line or "redo" in line for line in said):
                 return f"recovering: PostgreSQL repeats what its last run had not finished ({said[-1]})"
             return "starting: PostgreSQL is being started"
-        if answer is _Answer.NOBODY and not self._unproven:
+        if answer is Answer.NOBODY and not self._unproven:
             return "starting: PostgreSQL is not there yet, or its last processes have not ended yet"
-        if answer is _Answer.NOBODY:
+        if answer is Answer.NOBODY:
             return "starting: PostgreSQL is being started"
         return f"starting: PostgreSQL is {answer.value}"
 
-    def _nothing_moves(self, answer: _Answer) -> str:
-        where = f"the PostgreSQL of {self._directory.path} has not moved for {_UNMOVED_SECONDS:.0f} s"
-        if answer is _Answer.NOBODY:
+    def _nothing_moves(self, answer: Answer) -> str:
+        where = f"the PostgreSQL of {self._directory.path} has not moved on for a minute or more"
+        if answer is Answer.NOBODY:
             return f"{where}: processes of it live, but none answers. End them, then start again"
         return f"{where} ({answer.value}): look into {self._directory.log}, or at a disk that hangs"
-
-    # Connections -----------------------------------------------------------------------------------
-
-    async def _knock(self) -> Connection | _Answer:
-        """A verified connection, or what stood in its way."""
-        if find_socket_directory(self._directory) is None:
-            return _Answer.NOBODY
-        try:
-            connection: Connection = await asyncpg.connect(
-                **self._connect_to("postgres"),
-                timeout=_CONNECT_SECONDS,
-                server_settings={"application_name": "springline: watch"},
-            )
-        except (FileNotFoundError, ConnectionRefusedError):
-            return _Answer.NOBODY
-        except asyncpg.CannotConnectNowError as error:
-            return _Answer.STOPPING if "shutting down" in str(error) else _Answer.STARTING
-        except asyncpg.TooManyConnectionsError:
-            return _Answer.FULL
-        except asyncpg.InvalidAuthorizationSpecificationError as error:
-            raise EmbeddedPostgresError(
-                f"the PostgreSQL of {self._directory.path} was started by another user and does not know this one: "
-                "run this command as that user"
-            ) from error
-        except _LOST:
-            return _Answer.SILENT
-        return await self._verified(connection)
-
-    async def _verified(self, connection: Connection) -> Connection | _Answer:
-        try:
-            served: str = await connection.fetchval("SHOW data_directory", timeout=_CONNECT_SECONDS)
-        except _LOST:
-            connection.terminate()
-            return _Answer.SILENT
-        if _is_same(served, self._directory.cluster):
-            return connection
-        connection.terminate()
-        raise EmbeddedPostgresError(
-            f"at the socket of {self._directory.path} answers a PostgreSQL that runs on {served}: was the directory "
-            "moved or copied while it was in use? Stop what uses it, then start again"
-        )
 
     async def _ensure_database(self, connection: Connection) -> None:
         try:
@@ -338,22 +287,15 @@ class EmbeddedPostgres:
                 # Another process may be making it at this moment.
                 with suppress(asyncpg.DuplicateDatabaseError, asyncpg.UniqueViolationError):
                     await connection.execute(f"CREATE DATABASE {DATABASE}")
-        except _LOST as error:
+        except LOST as error:
             raise EmbeddedPostgresError(
                 f"the database could not be made in {self._directory.path}: {error}. PostgreSQL's log is "
                 f"{self._directory.log}"
             ) from error
 
-    def _connect_to(self, database: str) -> dict[str, Any]:
-        folder = find_socket_directory(self._directory) or self._directory.path / "run"
-        # ssl: not even PGSSLMODE in our environment may ask for it on a socket.
-        return {"host": str(folder), "port": PORT, "user": ROLE, "database": database, "ssl": False}
-
     async def _drop_connection(self) -> None:
-        if self._connection is not None:
-            with suppress(*_LOST):
-                await self._connection.close(timeout=1)
-            self._connection = None
+        connection, self._connection = self._connection, None
+        await close(connection)
 
     def _say(self, state: str) -> None:
         if state != self._state:
@@ -367,17 +309,17 @@ class _Patience:
 
     def __init__(self, now: float) -> None:
         self._begun_at = self._same_since = self._moved_at = self._now = now
-        self._answer: _Answer | None = None
-        self._log_bytes = 0
+        self._answer: Answer | None = None
+        self._said: list[str] = []
         self.stops = [signal.SIGINT, signal.SIGQUIT]
 
-    def see(self, answer: _Answer, log_bytes: int, *, now: float) -> None:
+    def see(self, answer: Answer, said: list[str], *, now: float) -> None:
         self._now = now
         if answer is not self._answer:
             self._same_since = self._moved_at = now
-        if log_bytes != self._log_bytes:
+        if said[-1:] != self._said[-1:]:
             self._moved_at = now
-        self._answer, self._log_bytes = answer, log_bytes
+        self._answer, self._said = answer, said
 
     def renew(self, *, now: float) -> None:
         """After a start: the new server has all the time that the old one had."""
@@ -395,10 +337,3 @@ class _Patience:
     @property
     def unmoved_seconds(self) -> float:
         return self._now - self._moved_at
-
-
-def _is_same(served: str, cluster: Path) -> bool:
-    try:
-        return os.path.samefile(served, cluster)
-    except OSError:
-        return False

@@ -34,7 +34,7 @@ class Postmaster:
         self._installed = installed
         self._child: subprocess.Popen[bytes] | None = None
         self._lock = FileLock(directory.open_file("server.lock", _FLAGS))
-        self._log_begin = self.log_bytes()
+        self._log_begin = self._log_bytes()
 
     def lives(self) -> bool:
         """Whether any process of a PostgreSQL (or initdb) of this directory lives."""
@@ -80,13 +80,6 @@ class Postmaster:
         pid = self._written_process_number()
         return pid is not None and self._signal_verified(pid, number)
 
-    def is_certain(self) -> bool:
-        """Whether a live process is verified to be this directory's postmaster."""
-        if self._child is not None and self._child.poll() is None:
-            return True
-        pid = self._written_process_number()
-        return pid is not None and self._is_postmaster(pid)
-
     def let_go(self) -> None:
         """Forgets the child, which may live on for other processes. Nothing else may be called after."""
         if self._child is not None and self.lives():
@@ -95,12 +88,10 @@ class Postmaster:
         self._bury()
         self._lock.close()
 
-    def log_bytes(self) -> int:
-        """The size of PostgreSQL's log: it grows while a recovery moves on."""
-        try:
-            return os.lstat(self._directory.log).st_size
-        except FileNotFoundError:
-            return 0
+    def said(self) -> list[str]:
+        """PostgreSQL's own account of what it does. While a recovery moves on, it says more every 2 s."""
+        # Not what it tells those whom it refuses: that grows as often as anybody knocks.
+        return [line.partition("LOG:  ")[2] for line in self.log_lines() if "LOG:  " in line]
 
     def log_lines(self) -> list[str]:
         """What PostgreSQL has said since its last start that we know of, at most the last 16 KiB."""
@@ -119,7 +110,7 @@ class Postmaster:
 
     def trim_log(self) -> None:
         """Keeps the log under about 10 MiB, and one older part beside it."""
-        if self.log_bytes() <= _LARGEST_LOG_BYTES:
+        if self._log_bytes() <= _LARGEST_LOG_BYTES:
             return
         self._directory.remove_file(f"{_LOG_FILE}.1")
         with (
@@ -131,6 +122,12 @@ class Postmaster:
             # PostgreSQL appends, so it goes on at the new end.
             log.truncate(0)
         self._log_begin = 0
+
+    def _log_bytes(self) -> int:
+        try:
+            return os.lstat(self._directory.log).st_size
+        except FileNotFoundError:
+            return 0
 
     def _spawn(
         self, binaries: PostgresBinaries, sockets: Path, *, held_lock: int, stale: int | None
