@@ -55,10 +55,13 @@ async def _on_sandbox(screen: "Screen", data_dir: Path, *, customers: int) -> No
     import aiohttp
 
     from springline.cli.demo_account import DEMO_KEY, Account
+    from springline.client.objects import RateLimit
     from springline.sandbox.stripe.server import start_sandbox
 
     screen.say("Springline's demo: one record's whole way, from an API to a consumer. Nothing of it is kept.")
     screen.say()
+    # Four fifths of what Stripe lets a test key do; without it the sync would be allotted less.
+    limit = RateLimit(allowed_requests=20, interval=1)
     began = time.monotonic()
     sandbox = await start_sandbox(host="127.0.0.1", port=0, seed=7)
     try:
@@ -69,7 +72,7 @@ async def _on_sandbox(screen: "Screen", data_dir: Path, *, customers: int) -> No
             took = time.monotonic() - began
             screen.say(f"   a sandbox that fakes Stripe, with {customers:,} customers  {took:.1f} s  {sandbox.url}")
             async with _springline(screen, data_dir, stripe_url=sandbox.url, keeps_data=True) as story:
-                sync, consumer = await story.set_up(DEMO_KEY, _COLLECTIONS)
+                sync, consumer = await story.set_up(DEMO_KEY, _COLLECTIONS, rate_limit=limit)
                 async with story.reading(consumer):
                     if not await story.watch_backfill(sync, within=_BACKFILL_WITHIN):
                         raise CommandFailed(f"the backfill was not over after {_BACKFILL_WITHIN.total_seconds():.0f} s")
@@ -89,7 +92,7 @@ async def _on_account(screen: "Screen", data_dir: Path, secret: str) -> None:
     # Only an operator may point a provider elsewhere; whoever starts the demo is one.
     stripe_url = os.environ.get("SPRINGLINE_STRIPE_BASE_URL", "")
     async with _springline(screen, data_dir, stripe_url=stripe_url, keeps_data=False) as story:
-        sync, consumer = await story.set_up(secret, _COLLECTIONS)
+        sync, consumer = await story.set_up(secret, _COLLECTIONS, rate_limit=None)
         async with story.reading(consumer):
             if not await story.watch_backfill(sync, within=_ACCOUNT_WITHIN):
                 screen.say("   The account is larger than this demo: the backfill goes on while changes are shown.")

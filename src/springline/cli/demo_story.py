@@ -1,7 +1,6 @@
 """The demo's story, told through the public HTTP API."""
 
 import asyncio
-import json
 import statistics
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -9,6 +8,8 @@ from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
 
 from springline.cli.demo_account import Account, Change
 from springline.cli.demo_reader import Held, Reader
@@ -18,7 +19,7 @@ from springline.cli.output import printable, snippet
 
 if TYPE_CHECKING:
     from springline.client import SpringlineClient
-    from springline.client.objects import Consumer, Record, Stream, Sync
+    from springline.client.objects import Consumer, RateLimit, Record, Stream, Sync
 
 CUSTOMER: Final = "stripe:customer"
 #: What a person waits for at most before the demo says that it failed.
@@ -35,8 +36,10 @@ class Story:
         self._screen = screen
         self.reader = Reader(keeps_data=keeps_data)
 
-    async def set_up(self, secret: str, collections: Sequence[str]) -> "tuple[Sync, Consumer]":
-        """Steps 1 to 4."""
+    async def set_up(
+        self, secret: str, collections: Sequence[str], *, rate_limit: "RateLimit | None"
+    ) -> "tuple[Sync, Consumer]":
+        """Steps 1 to 4. Without a rate limit the sync gets what the provider allots to such a key."""
         stream = await self._make_stream()
         self._screen.step(2, "A credential: the account's key, tried out, then encrypted at rest.")
         properties = {"kind": "stripe_key", "secret": secret}
@@ -52,6 +55,8 @@ class Story:
             "credential_id": credential.id,
             "collection_ids": list(collections),
         }
+        if rate_limit is not None:
+            fields["rate_limit"] = rate_limit
         self._curl("/v1/syncs", fields)
         sync = await self._springline.syncs.create(**fields)
         self._made(sync.id)
@@ -196,7 +201,7 @@ class Story:
 
     def _curl(self, path: str, body: Mapping[str, Any]) -> None:
         self._screen.say(f'   curl {self._springline.base_url}{path} -H "Authorization: Bearer $TOKEN" \\')
-        self._screen.say(f"     -H 'Content-Type: application/json' -d '{json.dumps(body, ensure_ascii=False)}'")
+        self._screen.say(f"     -H 'Content-Type: application/json' -d '{msgspec.json.encode(body).decode()}'")
 
     def _made(self, what: str) -> None:
         self._screen.say(f"   201  {what}")
