@@ -10,13 +10,14 @@ from contextlib import suppress
 from typing import Any, Final
 
 from springline import telemetry
-from springline.store.database import UNAVAILABLE, Database
+from springline.store.database import UNAVAILABLE, Apart, Database
 
 log = telemetry.logger("wakeups")
 
 MERGE_SECONDS: Final = 0.005
 _STREAMS: Final = "springline_streams"
 _SYNCS: Final = "springline_syncs"
+_NOTIFY: Final = "SELECT pg_notify($1, $2)"
 #: A NOTIFY's payload ends at 8,000 bytes.
 _MOST_STREAMS: Final = 700
 _RECONNECT_SECONDS: Final = 1.0
@@ -32,6 +33,8 @@ class Wakeups:
         self._syncs_changed = False
         self._sending: asyncio.Task[None] | None = None
         self._on_syncs: Callable[[], None] = lambda: None
+        #: Listens and notifies; None while it is being made anew.
+        self._connection: Apart | None = None
 
     def on_syncs(self, callback: Callable[[], None]) -> None:
         """Called when syncs were configured, in whatever process."""
@@ -82,23 +85,28 @@ class Wakeups:
 
     async def _listen(self, stopped: "asyncio.Task[Any]") -> None:
         connection = await self._database.connect_apart()
+        own_pid = connection.get_server_pid()
         lost = asyncio.Event()
         connection.add_termination_listener(lambda _: lost.set())
+
+        def hear(_connection: object, pid: int, channel: str, payload: object) -> None:
+            if pid == own_pid:
+                return  # this process's waiters were woken directly
+            if channel == _SYNCS:
+                self._on_syncs()
+            for stream_no in str(payload).split():
+                self._wake(int(stream_no))
+
         try:
-            await connection.add_listener(_STREAMS, self._hear_streams)
-            await connection.add_listener(_SYNCS, self._hear_syncs)
+            for channel in (_STREAMS, _SYNCS):
+                await connection.add_listener(channel, hear)
+            self._connection = connection
             losing = asyncio.create_task(lost.wait())
             await asyncio.wait([stopped, losing], return_when=asyncio.FIRST_COMPLETED)
             losing.cancel()
         finally:
+            self._connection = None
             connection.terminate()
-
-    def _hear_streams(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
-        for stream_no in str(payload).split():
-            self._wake(int(stream_no))
-
-    def _hear_syncs(self, _connection: object, _pid: int, _channel: str, _payload: object) -> None:
-        self._on_syncs()
 
     def _wake(self, stream_no: int) -> None:
         event = self._waiting.pop(stream_no, None)
@@ -114,8 +122,12 @@ class Wakeups:
             await asyncio.sleep(MERGE_SECONDS)
             moved, self._moved = sorted(self._moved), set()
             syncs_changed, self._syncs_changed = self._syncs_changed, False
-            with suppress(*UNAVAILABLE):  # whoever waits looks by themselves
+            connection = self._connection
+            if connection is None:
+                continue  # lost: whoever waits looks by themselves
+            with suppress(*UNAVAILABLE):
                 for start in range(0, len(moved), _MOST_STREAMS):
-                    await self._database.notify(_STREAMS, " ".join(map(str, moved[start : start + _MOST_STREAMS])))
+                    payload = " ".join(map(str, moved[start : start + _MOST_STREAMS]))
+                    await connection.execute(_NOTIFY, _STREAMS, payload)
                 if syncs_changed:
-                    await self._database.notify(_SYNCS, "")
+                    await connection.execute(_NOTIFY, _SYNCS, "")

@@ -12,6 +12,8 @@ from asyncpg.pool import PoolConnectionProxy
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
 Row: TypeAlias = asyncpg.Record
+#: A connection outside the pool.
+Apart: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 #: No transaction of ours lives longer than this (design, section 4).
 STATEMENT_SECONDS = 30.0
@@ -30,6 +32,14 @@ UNAVAILABLE = (
     asyncio.TimeoutError,
     OSError,
 )
+
+
+class _PooledConnection(asyncpg.Connection):
+    """Nothing of ours leaves state in a session, so nothing is reset when a connection goes back to the pool: that
+    would be a round trip for every statement."""
+
+    def get_reset_query(self) -> str:
+        return ""
 
 
 class DatabaseError(Exception):
@@ -63,6 +73,7 @@ class Database:
                 min_size=1,
                 max_size=POOL_CONNECTIONS,
                 command_timeout=STATEMENT_SECONDS,
+                connection_class=_PooledConnection,
                 init=_prepare,
             )
         except (*UNAVAILABLE, asyncpg.PostgresError, ssl.SSLError, ValueError) as error:
@@ -102,13 +113,11 @@ class Database:
         """Returns the command tag, as `UPDATE 3`."""
         return await self._pool.execute(statement, *arguments)
 
-    async def notify(self, channel: str, payload: str) -> None:
-        """Tells every process that listens, in a transaction of its own."""
-        await self._pool.execute("SELECT pg_notify($1, $2)", channel, payload)
-
-    async def connect_apart(self) -> "asyncpg.Connection[asyncpg.Record]":
-        """A connection outside the pool, for LISTEN."""
-        return await asyncpg.connect(**_arguments(self._connect_to))
+    async def connect_apart(self) -> Apart:
+        """A connection outside the pool, for LISTEN and NOTIFY: what it commits need not be durable."""
+        arguments = _arguments(self._connect_to)
+        arguments["server_settings"] |= {"synchronous_commit": "off"}
+        return await asyncpg.connect(**arguments)
 
     async def close(self) -> None:
         """Closes the pool; what is still running after 2 s is cut off."""
