@@ -2,7 +2,6 @@
 
 import uuid
 
-import pytest
 from tests.support.api import RunningApi
 from tests.support.records import write_records
 
@@ -24,13 +23,11 @@ async def test_create_then_read_back(api: RunningApi) -> None:
     assert (await api.ours.get("/v1/streams")).expect(200) == {"data": [made], "next_cursor": None}
 
 
-@pytest.mark.parametrize("slug", ["", "-a", "_a", "A", "a b", "ä", "a" * 64, "a\n", "a/b", 5, None])
-async def test_slug_must_be_a_slug(api: RunningApi, slug: object) -> None:
-    reply = await api.ours.post("/v1/streams", {"slug": slug})
-    assert reply.status == 422
-    assert reply.fields == {
-        "slug": ["must be 1 to 63 characters of a–z, 0–9, _ and -, beginning with a letter or digit"]
-    }
+async def test_slug_must_be_a_slug(api: RunningApi) -> None:
+    sentence = "must be 1 to 63 characters of a–z, 0–9, _ and -, beginning with a letter or digit"
+    for slug in ("", "-a", "_a", "A", "a b", "ä", "a" * 64, "a\n", "a/b", 5, None):
+        reply = await api.ours.post("/v1/streams", {"slug": slug})
+        assert (reply.status, reply.fields) == (422, {"slug": [sentence]}), slug
 
 
 async def test_slug_is_unique_in_its_organisation(api: RunningApi) -> None:

@@ -1,14 +1,14 @@
 """Every answer that is not what was asked for, in one shape."""
 
-import logging
 from collections.abc import Mapping
 
 import msgspec
 from starlette.responses import Response
 
+from springline import telemetry
 from springline.domain.errors import ERROR_CODES, Refused
 
-logger = logging.getLogger(__name__)
+log = telemetry.logger("api")
 
 
 class ErrorAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,9 +62,9 @@ def error_response(refused: Refused, *, headers: Mapping[str, str] | None = None
     return _response(refused.code, refused.message, fields=refused.fields or None, headers=headers)
 
 
-def unavailable_response(error: BaseException) -> Response:
+def unavailable_response(error: BaseException, *, method: str, path: str) -> Response:
     """The database is gone or coming back: what was asked may be asked again."""
-    logger.warning("the database is unavailable: %s: %s", type(error).__name__, error)
+    log.warning("request.database_unavailable", error=error, method=method, path=path)
     return _response(
         "service.unavailable",
         "the database cannot be reached at the moment; try again in a second",
@@ -72,9 +72,9 @@ def unavailable_response(error: BaseException) -> Response:
     )
 
 
-def failure_response(error: BaseException) -> Response:
+def failure_response(error: BaseException, *, method: str, path: str) -> Response:
     """A fault of ours. What it was is in the log, never in the answer."""
-    logger.error("a request failed", exc_info=error)
+    log.error("request.failed", error=error, method=method, path=path)
     return _response("service.failed", "something went wrong on our side; the server's log says what")
 
 

@@ -4,7 +4,6 @@ A handler is `async def handler(call: Call[BodyType, QueryType]) -> Response`. I
 OpenAPI shows; `Nothing` where there is no body or no query parameter.
 """
 
-import logging
 import typing
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -23,8 +22,6 @@ from springline.api.services import Services
 from springline.domain.errors import Refused
 from springline.domain.ids import parse_id
 from springline.store.database import UNAVAILABLE
-
-logger = logging.getLogger(__name__)
 
 B = TypeVar("B", bound=Body)
 Q = TypeVar("Q", bound=Body)
@@ -146,9 +143,9 @@ class PathEndpoint:
         except ClientDisconnect:
             return
         except UNAVAILABLE as error:
-            response = unavailable_response(error)
+            response = unavailable_response(error, method=request.method, path=request.url.path)
         except Exception as error:
-            response = failure_response(error)
+            response = failure_response(error, method=request.method, path=request.url.path)
         await response(scope, receive, send)
 
     async def _answer(self, request: Request) -> Response:

@@ -1,5 +1,6 @@
 """Credentials: one account's secret each, and what makes two of them the same."""
 
+import hashlib
 import uuid
 from collections.abc import Mapping
 from datetime import datetime
@@ -15,6 +16,8 @@ from springline.domain.secrets import MASK, Secret
 _PART = "#"
 #: Begins the account of a key that tells nothing of whose it is.
 _KEYED = "key:"
+#: It is indexed, and an index entry has its limits.
+_LONGEST_ACCOUNT = 400
 
 
 class Properties(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +57,8 @@ def known_account(identity: str, *, data_set: str | None, distinction: str | Non
     """The account column for a provider's account, which of its data sets this key opens, and what distinguishes the
     key from others of the same."""
     account = quote(identity if data_set is None else f"{identity}/{data_set}", safe="/@+=,")
+    if len(account) > _LONGEST_ACCOUNT:
+        account = "sha256:" + hashlib.sha256(account.encode()).hexdigest()
     return account if distinction is None else f"{account}{_PART}{distinction}"
 
 

@@ -8,6 +8,9 @@ from springline.store.database import Connection, Database, DatabaseError
 #: Any constant: held as an advisory lock while migrations run, so that processes starting at once take turns.
 _MIGRATION_LOCK = 0x5350524C
 
+#: A migration takes as long as it takes, and so does waiting for another process's.
+_PATIENCE_SECONDS = 86_400.0
+
 _CREATE = """
 CREATE TABLE IF NOT EXISTS schema_migrations (
     number integer PRIMARY KEY, name text NOT NULL, checksum text NOT NULL,
@@ -23,7 +26,7 @@ async def migrate(database: Database) -> list[str]:
     this version is left as it is: migrations are written so that the version before them still runs.
     """
     async with database.connection() as connection:
-        await connection.execute("SELECT pg_advisory_lock($1)", _MIGRATION_LOCK)
+        await connection.execute("SELECT pg_advisory_lock($1)", _MIGRATION_LOCK, timeout=_PATIENCE_SECONDS)
         try:
             return await _apply_missing(connection)
         finally:
@@ -62,7 +65,7 @@ async def _apply_missing(connection: Connection) -> list[str]:
                 )
             continue
         async with connection.transaction():
-            await connection.execute(sql)
+            await connection.execute(sql, timeout=_PATIENCE_SECONDS)
             await connection.execute(
                 "INSERT INTO schema_migrations (number, name, checksum) VALUES ($1, $2, $3)", number, name, checksum
             )
