@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from springline import telemetry
+from springline.domain.quotas import MARGIN
 from springline.engine.fetch import Fetcher, HttpClient, Origin
 from springline.engine.page_commit import StreamWriters
 from springline.engine.processes import is_gone, this_process
@@ -232,9 +233,9 @@ class Worker:
             # What was started under the old limit counts under the new one.
             quota.assume_used(known.used(), age_seconds=0.0)
         elif limit.interval <= WAITED_OUT_SECONDS:
-            # The first holder follows on nobody.
+            # Whatever the former holder started is waited out; the first holder follows on nobody.
             if sync.lease_epoch > sync.first_epoch:
-                quota.assume_used(limit.allowed_requests, age_seconds=0.0)
+                quota.slow_down(limit.interval * (1 + MARGIN))
         else:
             blocks = await self._leases.list_quota_blocks(sync.sync_no)
             for block, following in zip(blocks, [*blocks[1:], None], strict=True):
