@@ -50,7 +50,7 @@ def of(temporary: Path, **variables: str) -> Mapping[str, str]:
 
 def test_the_whole_story(temporary: Path) -> None:
     told = demo(temporary, "--customers", str(CUSTOMERS))
-    assert (told.returncode, told.stderr) == (0, ""), told.stdout
+    assert (told.returncode, told.stderr) == (0, ""), told.stderr + told.stdout
     lines = told.stdout.splitlines()
     assert [line[0] for line in lines if re.match(r"\d  ", line)] == list("1234567")
     assert sum("curl http://127.0.0.1:" in line for line in lines) == 4
@@ -134,5 +134,4 @@ def test_a_reader_that_goes_away_ends_it(temporary: Path) -> None:
         check=False,
         timeout=120,
     )
-    assert done.stdout.splitlines()[1:] == ["141"]
-    assert done.stderr == ""
+    assert (done.stdout.splitlines()[1:], done.stderr) == (["141"], "")
