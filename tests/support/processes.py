@@ -72,7 +72,11 @@ class Springline:
     async def until_ready(self, *, within_seconds: float = 30) -> "Springline":
         """Returns when /readyz says 200."""
         async with asyncio.timeout(within_seconds):
-            self.url = await asyncio.shield(self._address)
+            try:
+                self.url = await asyncio.shield(self._address)
+            except EOFError:
+                await self.wait()
+                raise AssertionError(f"it ended before it was ready: {self.err}") from None
             async with aiohttp.ClientSession() as session:
                 while not await _is_ready(session, self.url):  # noqa: ASYNC110 - only it knows
                     await asyncio.sleep(_POLL_SECONDS)
@@ -128,7 +132,7 @@ class Springline:
             if text.startswith(READY) and not self._address.done():
                 self._address.set_result(text.removeprefix(READY).strip())
         if not self._address.done():
-            self._address.set_exception(AssertionError("it ended before it was ready"))
+            self._address.set_exception(EOFError())
             self._address.exception()  # nobody need ask
 
     async def _read_err(self) -> None:
@@ -213,14 +217,15 @@ async def place() -> AsyncIterator[Place]:
 def postgres_processes(folder: Path) -> list[psutil.Process]:
     """PostgreSQL's processes whose data directory is `folder` or lies in it, the postmaster first."""
     prefix = str(folder)
-    found = []
+    parents: dict[psutil.Process, int] = {}
     for process in psutil.process_iter():
         try:
             if process.name() == "postgres" and _belongs(process, prefix):
-                found.append(process)
+                parents[process] = process.ppid()
         except psutil.Error:
             continue
-    return sorted(found, key=lambda process: process.ppid() in {other.pid for other in found})
+    pids = {process.pid for process in parents}
+    return sorted(parents, key=lambda process: parents[process] in pids)
 
 
 async def kill_postgres(folder: Path) -> None:
@@ -242,6 +247,14 @@ async def until(holds: Callable[[], bool], *, within_seconds: float = 20) -> Non
 def becoming(account: pwd.struct_passwd | None) -> dict[str, Any]:
     """What a subprocess needs to run as this account."""
     return {} if account is None else {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+
+
+def assert_one_line(text: str, *words: str) -> None:
+    """What stopped a command is said in one line for people, which holds these words."""
+    assert len(text.splitlines()) == 1, text
+    assert text.startswith("error: "), text
+    for word in words:
+        assert word in text, f"{word!r} is not in: {text}"
 
 
 def modes_above(path: Path) -> dict[Path, tuple[int, int, int]]:
