@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from springline.domain.records import DeletedReason, record_id
+from springline.domain.records import DeletedReason, record_id_prefix, record_id_suffix
 from springline.store.records import RecordStore
 
 #: What rides along on records is at most this old.
@@ -38,23 +38,24 @@ class RecordEncoder:
         """One JSON object per row, in their order."""
         rows = list(rows)
         await self._describe(stream_no, {row["source_no"] for row in rows})
+        prefix = b'{"id":"%s' % record_id_prefix(stream_no).encode()
         stream = b'","stream_id":"%s",' % str(stream_id).encode()
         times: dict[int | None, bytes] = {None: b"null"}
-        return [self._encode(stream_no, stream, row, times) for row in rows]
+        return [self._encode(prefix, stream, row, times) for row in rows]
 
     def overhead_bytes(self) -> int:
         """What a record takes at most besides its data, as far as is known."""
         return OVERHEAD_BYTES + max((len(text) for _, text in self._descriptions.values()), default=0)
 
-    def _encode(self, stream_no: int, stream: bytes, row: Any, times: dict[int | None, bytes]) -> bytes:
+    def _encode(self, prefix: bytes, stream: bytes, row: Any, times: dict[int | None, bytes]) -> bytes:
         for us in (row["upstream_created_us"], row["upstream_updated_us"], row["inserted_us"]):
             if us not in times:
                 times[us] = b'"%s"' % timestamp(us).encode()
         reason: int = row["deleted_reason"]
         return b"".join(
             (
-                b'{"id":"',
-                str(record_id(stream_no, row["record_no"])).encode(),
+                prefix,
+                record_id_suffix(row["record_no"]).encode(),
                 stream,
                 self._descriptions[row["source_no"]][1],
                 b',"upstream_id":',
