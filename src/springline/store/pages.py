@@ -57,7 +57,8 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class CommittedPage:
-    """What became of a page. `fenced_off`: nothing was written, the sync has another holder or is disabled.
+    """What became of a page. `fenced_off`: nothing was written, the sync has another holder, is disabled, or the
+    collection was taken from it.
 
     `outcomes` and `record_nos` (None: unknown before) are in the order of its records.
     """
@@ -88,12 +89,13 @@ class PageStore:
         self._sql = load_statements("pages")
 
     async def commit(self, stream_no: int, pages: Sequence[Page]) -> tuple[int, list[CommittedPage]]:
-        """Commits pages of one stream together; no key may stand in them twice.
+        """Commits pages of one stream together; no key may stand in them twice, and no sync with two epochs.
 
         Returns the stream's head and what became of each page. Raises PageRefused, and the errors of
         `database.UNAVAILABLE`: then it may have been committed or not, and can be sent again.
         """
         leased = {page.sync_no: page.epoch for page in pages if page.sync_no}
+        assert all(page.sync_no == 0 or leased[page.sync_no] == page.epoch for page in pages)
         rows = [(number, page, record) for number, page in enumerate(pages) for record in page.records]
         marks = [
             (number, page.sync_no, name, state)
@@ -184,9 +186,8 @@ def _by_page(
     start = 0
     for page in pages:
         end = start + len(page.records)
-        fenced_off = bool(page.sync_no) and page.sync_no not in open_syncs
-        committed.append(
-            CommittedPage(fenced_off, [Outcome(outcome) for outcome in outcomes[start:end]], record_nos[start:end])
-        )
+        became = [Outcome(outcome) for outcome in outcomes[start:end]]
+        fenced_off = Outcome.fenced_off in became or (page.sync_no != 0 and page.sync_no not in open_syncs)
+        committed.append(CommittedPage(fenced_off, became, record_nos[start:end]))
         start = end
     return committed

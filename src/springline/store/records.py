@@ -37,6 +37,13 @@ class LiveRecord(NamedTuple):
     idx: int
 
 
+class Aged(NamedTuple):
+    """What a look at some versions found. `reached`: the last index looked at, None: there was nothing left."""
+
+    reached: int | None
+    records: list[tuple[int, str]]
+
+
 class RecordStore:
     """Records of any stream; whoever takes ids from outside gives the organisation along."""
 
@@ -99,11 +106,11 @@ class RecordStore:
             rows = await self._database.fetch(self._sql["list_live"], stream_no, source_no, after, as_of, limit)
         return [LiveRecord(*row) for row in rows]
 
-    async def list_aged(
-        self, stream_no: int, source_no: int, *, after_idx: int, before_us: int, limit: int
-    ) -> list[Row]:
-        """(idx, upstream_id) of live records whose own time is before a bound."""
-        return await self._database.fetch(self._sql["list_aged"], stream_no, source_no, after_idx, before_us, limit)
+    async def list_aged(self, stream_no: int, source_no: int, *, after_idx: int, before_us: int, limit: int) -> Aged:
+        """(idx, upstream id) of live records whose own time is before a bound, among the next `limit` versions."""
+        row = await self._database.fetch_row(self._sql["list_aged"], stream_no, source_no, after_idx, before_us, limit)
+        assert row is not None
+        return Aged(row["reached"], list(zip(row["idxs"], row["upstream_ids"], strict=True)))
 
     async def count_live(self, stream_no: int, source_no: int, *, most: int) -> int:
         return int(await self._database.fetch_value(self._sql["count_live"], stream_no, source_no, most))

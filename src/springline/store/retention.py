@@ -16,6 +16,7 @@ class Source(NamedTuple):
     source_no: int
     sync_no: int
     removed_reason: int
+    generation: int
     max_age_days: float | None
 
 
@@ -33,11 +34,19 @@ class RetentionStore:
         return [Source(*row) for row in await self._database.fetch(self._sql["list_aging_sources"])]
 
     async def is_removed(self, source: Source) -> bool:
-        return bool(await self._database.fetch_value(self._sql["is_removed"], source.stream_no, source.source_no))
+        """False: it was added again since."""
+        key = (source.stream_no, source.source_no, source.generation)
+        return bool(await self._database.fetch_value(self._sql["is_removed"], *key))
+
+    async def settle_commits(self, stream_no: int) -> None:
+        """Returns when every commit that may have begun before a source was removed has ended: nothing more is added
+        to that source."""
+        await self._database.execute(self._sql["settle_commits"], stream_no)
 
     async def end_removal(self, source: Source) -> None:
         """All records of a removed source are published as deleted."""
-        await self._database.execute(self._sql["end_removal"], source.stream_no, source.source_no)
+        key = (source.stream_no, source.source_no, source.generation)
+        await self._database.execute(self._sql["end_removal"], *key)
 
     async def end_departures(self) -> None:
         """Frees the credentials of deleted syncs whose records have all been published."""
@@ -51,15 +60,10 @@ class RetentionStore:
         days = await self._database.fetch_row(self._sql["get_days"], stream_no)
         if days is None:
             return 0
-        retention_us = int(days["event_retention_days"] * _DAY_US)
-        tags = [
-            await self._database.execute(self._sql[name], stream_no, BATCH_ROWS, retention_us)
-            for name in ("remove_events", "remove_history")
-        ]
-        removed = sum(int(tag.split()[-1]) for tag in tags)
-        async with self._database.transaction() as connection:
-            await connection.execute(self._sql["lock_head"], stream_no)
-            tombstones: int = await connection.fetchval(
-                self._sql["remove_tombstones"], stream_no, BATCH_ROWS, int(days["tombstone_days"] * _DAY_US)
-            )
-        return removed + tombstones
+        events = await self._database.fetch_value(
+            self._sql["remove_events"], stream_no, BATCH_ROWS, int(days["event_retention_days"] * _DAY_US)
+        )
+        tombstones = await self._database.fetch_value(
+            self._sql["remove_tombstones"], stream_no, BATCH_ROWS, int(days["tombstone_days"] * _DAY_US)
+        )
+        return int(events + tombstones)

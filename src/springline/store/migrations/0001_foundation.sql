@@ -151,7 +151,6 @@ CREATE TABLE stream_heads (
     head_idx         bigint NOT NULL DEFAULT 0,
     record_count     bigint NOT NULL DEFAULT 0,  -- live records
     last_inserted_us bigint NOT NULL DEFAULT 0,
-    sources_version  integer NOT NULL DEFAULT 0, -- grows when a source appears: consumers' filters look again
     keeps_history    boolean NOT NULL DEFAULT true
 ) WITH (fillfactor = 10, autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 500);
 
@@ -170,6 +169,14 @@ CREATE TABLE sources (
     PRIMARY KEY (stream_no, source_no),
     UNIQUE (stream_no, sync_no, collection_id)
 );
+CREATE INDEX sources_leaving ON sources (stream_no, source_no) WHERE removed_reason > 0 AND NOT departed;
+
+-- Grows when a source appears: consumers' filters look again. Not in the counter's row: whoever makes a source holds
+-- this one over several round trips.
+CREATE TABLE source_versions (
+    stream_no  integer PRIMARY KEY,
+    version    integer NOT NULL
+) WITH (fillfactor = 50);
 
 -- Who may write for a sync (I3): a takeover or a disable is an update of this row.
 CREATE TABLE sync_fences (

@@ -9,11 +9,13 @@ $$ SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint $$;
 -- p_*[] records one element per record; a key stands at most once in a call
 --   p_pages     which page it belongs to; p_syncs: its sync, or 0: written without the lease, never a checkpoint
 --   p_compared  its content was compared with the state as it was at some time after as_of
--- p_checkpoint_* one element per checkpoint; state null deletes it; skipped if its page has an outcome of 5 or 6
+-- p_checkpoint_* one element per checkpoint; state null deletes it; skipped if its page has an outcome of 0, 5 or 6
 --
 -- outcomes, in the order of the records:
 --   0 fenced off  1 unchanged  2 created  3 updated  4 deleted  5 stale: read it again by id
 --   6 compare the content and send it again  7 older by the provider's own version
+-- Fenced off is also what does not fit the source's own state: once it is leaving, only the deletions that make it leave
+-- are written, and those only while it is leaving.
 CREATE FUNCTION commit_pages_v1(
     p_stream_no integer,
     p_open_syncs integer[], p_open_epochs bigint[],
@@ -68,23 +70,37 @@ BEGIN
                 created_us, updated_us, as_of, deleted_reason, detected_by, evidence,
                 compared, codec, data, ord
             )
+        ), leaving AS MATERIALIZED (
+            SELECT o.source_no, o.removed_reason
+            FROM (SELECT DISTINCT s.source_no FROM sent s) s
+            CROSS JOIN LATERAL (
+                SELECT o.source_no, o.removed_reason FROM sources o
+                WHERE o.stream_no = p_stream_no AND o.source_no = s.source_no AND o.removed_reason > 0
+                LIMIT 1
+            ) o
         ), decided AS MATERIALIZED (
             SELECT s.*, r.place AS known_place, r.record_no AS known_no, r.idx AS known_idx,
                 CASE
                     WHEN s.sync_no <> 0 AND s.sync_no <> ALL (open_syncs) THEN 0
+                    -- 3, 4: collection_removed, sync_deleted. Whoever removes a source, then takes the counter's lock
+                    -- once, knows that nothing more is added to it.
+                    WHEN coalesce(l.removed_reason, 0) <> CASE WHEN s.deleted_reason IN (3, 4) THEN s.deleted_reason ELSE 0 END
+                        THEN 0
                     WHEN r.record_no IS NULL THEN CASE WHEN s.deleted_reason = 0 THEN 2 ELSE 1 END
                     WHEN s.deleted_reason > 0 AND r.deleted_reason > 0 THEN 1
                     -- I11, in its order: content equal, older by the provider's word, changed since the read began.
                     WHEN s.deleted_reason = 0 AND r.deleted_reason = 0
                         AND (r.raw_print = s.raw_print OR r.content_print = s.content_print) THEN 1
-                    WHEN s.version < r.version THEN 7
-                    WHEN r.idx > s.as_of AND (s.version > r.version) IS NOT TRUE THEN 5
+                    -- A version says nothing about a deletion: it is that of the last content.
+                    WHEN r.deleted_reason = 0 AND s.version < r.version THEN 7
+                    WHEN r.idx > s.as_of AND (r.deleted_reason = 0 AND s.version > r.version) IS NOT TRUE THEN 5
                     WHEN s.deleted_reason > 0 THEN 4
                     WHEN r.deleted_reason > 0 THEN 2
                     WHEN NOT s.compared THEN 6
                     ELSE 3
                 END AS outcome
             FROM sent s
+            LEFT JOIN leaving l ON l.source_no = s.source_no
             LEFT JOIN LATERAL (
                 SELECT r.ctid AS place, r.* FROM records r
                 WHERE r.stream_no = p_stream_no AND r.source_no = s.source_no AND r.upstream_id = s.upstream_id
@@ -111,7 +127,7 @@ BEGIN
                 idx = w.new_idx,
                 raw_print = CASE WHEN w.outcome = 4 THEN r.raw_print ELSE w.raw_print END,
                 content_print = CASE WHEN w.outcome = 4 THEN r.content_print ELSE w.content_print END,
-                version = coalesce(w.version, r.version),
+                version = CASE WHEN w.outcome = 2 THEN w.version ELSE coalesce(w.version, r.version) END,
                 deleted_reason = w.deleted_reason
             FROM replaced w
             WHERE r.ctid = w.known_place
@@ -163,7 +179,7 @@ BEGIN
         SELECT coalesce((SELECT c.head_idx FROM counted c), v_head),
             array_agg(d.outcome::smallint ORDER BY d.ord),
             array_agg(d.known_no ORDER BY d.ord),
-            coalesce(array_agg(DISTINCT d.page) FILTER (WHERE d.outcome IN (5, 6)), '{}')
+            coalesce(array_agg(DISTINCT d.page) FILTER (WHERE d.outcome IN (0, 5, 6)), '{}')
         INTO head_idx, outcomes, known_nos, v_withheld
         FROM decided d;
     ELSE
@@ -186,4 +202,36 @@ BEGIN
         WHERE k.stream_no = p_stream_no AND k.sync_no = c.sync_no AND k.name = c.name
             AND c.sync_no = ANY (open_syncs) AND c.page <> ALL (v_withheld) AND c.state IS NULL;
     END IF;
+END $$;
+
+-- Removes a batch of deleted records whose time is over: they leave without a message. Whoever removes records holds the
+-- counter, as whoever writes them does; within one statement, so that nobody else waits for a round trip.
+CREATE FUNCTION remove_tombstones_v1(p_stream_no integer, p_most integer, p_age_us bigint) RETURNS integer
+LANGUAGE plpgsql VOLATILE
+SET enable_seqscan = off SET enable_mergejoin = off
+SET plan_cache_mode = force_generic_plan
+AS $$
+DECLARE
+    v_before bigint := now_us() - p_age_us;
+    v_idxs bigint[];
+    v_record_nos bigint[];
+BEGIN
+    -- Times do not run backwards along the index (I2): if the first is too young, all are. Looked at without the lock
+    -- first, since mostly there is nothing to do.
+    PERFORM 1 FROM (
+        SELECT p.inserted_us FROM payloads p
+        WHERE p.stream_no = p_stream_no AND p.deleted_reason > 0 ORDER BY p.idx LIMIT 1
+    ) t WHERE t.inserted_us < v_before;
+    IF NOT FOUND THEN
+        RETURN 0;
+    END IF;
+    PERFORM 1 FROM stream_heads h WHERE h.stream_no = p_stream_no FOR UPDATE;
+    SELECT coalesce(array_agg(t.idx), '{}'), coalesce(array_agg(t.record_no), '{}') INTO v_idxs, v_record_nos
+    FROM (
+        SELECT p.idx, p.record_no, p.inserted_us FROM payloads p
+        WHERE p.stream_no = p_stream_no AND p.deleted_reason > 0 ORDER BY p.idx LIMIT p_most
+    ) t WHERE t.inserted_us < v_before;
+    DELETE FROM payloads p WHERE p.stream_no = p_stream_no AND p.idx = ANY (v_idxs);
+    DELETE FROM records r WHERE r.stream_no = p_stream_no AND r.record_no = ANY (v_record_nos);
+    RETURN cardinality(v_idxs);
 END $$;

@@ -61,6 +61,7 @@ DECLARE
     v_bytes bigint := p_bytes;         -- what is left of them
     v_full boolean := false;           -- more would not fit into the answer
     v_taken_bytes bigint;
+    v_handed bigint := 0;
 BEGIN
     SELECT * INTO c FROM consumer_positions p
     WHERE p.stream_no = p_stream_no AND p.consumer_no = p_consumer_no FOR UPDATE;
@@ -75,8 +76,9 @@ BEGIN
     END IF;
 
     -- Everything at or below this head is committed: the index was handed out under a lock that outlived the commit (I2).
-    SELECT h.head_idx, h.sources_version INTO v_head, v_sources_version
-    FROM stream_heads h WHERE h.stream_no = p_stream_no;
+    -- A source that this version of the sources does not hold yet writes above it.
+    SELECT h.head_idx, coalesce(v.version, 0) INTO v_head, v_sources_version
+    FROM stream_heads h LEFT JOIN source_versions v USING (stream_no) WHERE h.stream_no = p_stream_no;
 
     IF c.filter IS NOT NULL AND c.sources_version <> v_sources_version THEN
         c.source_nos := filtered_sources_v1(p_stream_no, c.filter);
@@ -130,7 +132,9 @@ BEGIN
         v_due_share := least(v_due_left, CASE
             WHEN p_batch > 1 THEN p_batch / 2
             WHEN c.new_turn THEN 0 ELSE 1 END);
-        c.new_turn := NOT c.new_turn;
+        IF p_batch = 1 THEN
+            c.new_turn := NOT c.new_turn;
+        END IF;
         -- … nor more than half of the bytes, but for one.
         v_due_share := least(v_due_share, (
             SELECT count(*) FROM (
@@ -150,8 +154,8 @@ BEGIN
     IF v_due_share > 0 THEN
         v_bytes := v_bytes - (SELECT sum(t.size) FROM unnest(v_due_sizes[1:v_due_share]) AS t (size));
     END IF;
+    v_ask := CASE WHEN c.source_nos IS NULL OR v_merge THEN v_room ELSE 10000 END;
     WHILE v_room > 0 AND NOT v_full AND v_scan < v_head AND v_scanned < 10000 LOOP
-        v_ask := CASE WHEN c.source_nos IS NULL OR v_merge THEN v_room ELSE 10000 END;
         WITH entries AS (
             SELECT p.idx, p.record_no, octet_length(p.data) + p_overhead AS size,
                 c.source_nos IS NULL OR p.source_no = ANY (c.source_nos) AS passes
@@ -211,6 +215,7 @@ BEGIN
         ELSE
             v_scan := coalesce(v_last, v_scan);
         END IF;
+        v_ask := least(greatest(v_ask, v_room) * 4, 10000); -- what was met is out, or does not pass
     END LOOP;
     v_reached_head := v_reached_head OR v_scan >= v_head;
     c.position := v_scan;
@@ -227,24 +232,20 @@ BEGIN
     v_due_records := v_due_records[1:v_due_share];
     v_due_left := v_due_left - cardinality(v_due_records);
 
-    IF cardinality(v_new_records) > 0 THEN
-        INSERT INTO deliveries (stream_no, consumer_no, record_no, idx, delivery_no, deadline_us, deliver_count)
-        SELECT p_stream_no, p_consumer_no, n.record_no, n.idx, c.next_delivery_no + n.ord - 1, v_now + c.ack_wait_us, 1
-        FROM unnest(v_new_records, v_new_idxs) WITH ORDINALITY AS n (record_no, idx, ord);
-        c.next_delivery_no := c.next_delivery_no + cardinality(v_new_records);
-        c.ack_pending := c.ack_pending + cardinality(v_new_records);
-    END IF;
-    IF cardinality(v_due_records) > 0 THEN
-        UPDATE deliveries d SET
-            idx = n.idx,
-            delivery_no = c.next_delivery_no + n.ord - 1,
-            deadline_us = v_now + c.ack_wait_us,
-            deliver_count = CASE WHEN n.idx = d.idx AND NOT d.held THEN d.deliver_count + 1 ELSE 1 END,
-            nack_count = CASE WHEN n.idx = d.idx AND NOT d.held THEN d.nack_count ELSE 0 END,
-            passed_over = false,
-            held = false
-        FROM (
-            SELECT d.place, r.idx, u.ord
+    IF cardinality(v_due_records) + cardinality(v_new_records) = 0 THEN
+        -- An attempt that finds nothing writes nothing, but a long scan saves its position.
+        IF before.next_deadline_us <= v_now OR v_scanned >= 1000 OR v_passed_over THEN
+            UPDATE consumer_positions p SET
+                position = c.position, ack_pending = c.ack_pending, new_turn = c.new_turn,
+                source_nos = c.source_nos, sources_version = c.sources_version
+            WHERE p.stream_no = p_stream_no AND p.consumer_no = p_consumer_no;
+        END IF;
+    ELSE
+        -- One statement, so one snapshot, for what is noted and what is handed out. A version that was replaced since it
+        -- was found above has left: its record is not noted as out, and the scan comes to the newer one.
+        RETURN QUERY
+        WITH due AS MATERIALIZED (
+            SELECT u.ord, true AS again, d.place, p.*
             FROM unnest(v_due_records) WITH ORDINALITY AS u (record_no, ord)
             CROSS JOIN LATERAL (
                 SELECT d.ctid AS place FROM deliveries d
@@ -253,50 +254,64 @@ BEGIN
             CROSS JOIN LATERAL (
                 SELECT r.idx FROM records r WHERE r.stream_no = p_stream_no AND r.record_no = u.record_no LIMIT 1
             ) r
-        ) n
-        WHERE d.ctid = n.place;
-        c.next_delivery_no := c.next_delivery_no + cardinality(v_due_records);
+            CROSS JOIN LATERAL (
+                SELECT p.* FROM payloads p WHERE p.stream_no = p_stream_no AND p.idx = r.idx LIMIT 1
+            ) p
+            WHERE r.idx <= c.position
+        ), fresh AS MATERIALIZED (
+            SELECT cardinality(v_due_records) + n.ord AS ord, false AS again, NULL::tid AS place, p.*
+            FROM unnest(v_new_idxs) WITH ORDINALITY AS n (idx, ord)
+            CROSS JOIN LATERAL (
+                SELECT p.* FROM payloads p WHERE p.stream_no = p_stream_no AND p.idx = n.idx LIMIT 1
+            ) p
+        ), chosen AS MATERIALIZED (
+            SELECT h.*, c.next_delivery_no + h.ord - 1 AS delivery_no
+            FROM (SELECT * FROM due UNION ALL SELECT * FROM fresh) h
+        ), noted AS (
+            INSERT INTO deliveries (stream_no, consumer_no, record_no, idx, delivery_no, deadline_us, deliver_count)
+            SELECT p_stream_no, p_consumer_no, h.record_no, h.idx, h.delivery_no, v_now + c.ack_wait_us, 1
+            FROM chosen h WHERE NOT h.again
+        ), noted_again AS (
+            UPDATE deliveries d SET
+                idx = h.idx,
+                delivery_no = h.delivery_no,
+                deadline_us = v_now + c.ack_wait_us,
+                deliver_count = CASE WHEN h.idx = d.idx AND NOT d.held THEN d.deliver_count + 1 ELSE 1 END,
+                nack_count = CASE WHEN h.idx = d.idx AND NOT d.held THEN d.nack_count ELSE 0 END,
+                passed_over = false,
+                held = false
+            FROM chosen h WHERE d.ctid = h.place
+            RETURNING d.record_no, d.deliver_count
+        ), stands AS (
+            UPDATE consumer_positions p SET
+                position = c.position,
+                next_delivery_no = c.next_delivery_no + cardinality(v_due_records) + cardinality(v_new_records),
+                ack_pending = c.ack_pending + (SELECT count(*) FROM fresh),
+                next_deadline_us = least(p.next_deadline_us, v_now + c.ack_wait_us),
+                new_turn = c.new_turn,
+                source_nos = c.source_nos, sources_version = c.sources_version
+            WHERE p.stream_no = p_stream_no AND p.consumer_no = p_consumer_no
+        )
+        SELECT c.ack_pending + (SELECT count(*)::integer FROM fresh), v_reached_head AND v_due_left = 0,
+            h.record_no, h.idx, h.delivery_no, coalesce(a.deliver_count, 1),
+            h.source_no, h.deleted_reason, h.codec, h.inserted_us,
+            h.upstream_created_us, h.upstream_updated_us, h.upstream_id, h.data
+        FROM chosen h LEFT JOIN noted_again a USING (record_no)
+        ORDER BY h.ord;
+        GET DIAGNOSTICS v_handed = ROW_COUNT;
     END IF;
     IF before.next_deadline_us <= v_now THEN
         -- Something was overdue, or the bound was too low: work it out anew.
-        c.next_deadline_us := (
+        UPDATE consumer_positions p SET next_deadline_us = (
             SELECT min(d.deadline_us) FROM deliveries d
-            WHERE d.stream_no = p_stream_no AND d.consumer_no = p_consumer_no);
-    ELSIF cardinality(v_new_records) > 0 THEN
-        c.next_deadline_us := least(c.next_deadline_us, v_now + c.ack_wait_us);
-    END IF;
-
-    -- An attempt that finds nothing writes nothing, but a long scan saves its position.
-    IF cardinality(v_new_records) > 0 OR before.next_deadline_us <= v_now OR v_scanned >= 1000
-        OR v_passed_over
-    THEN
-        UPDATE consumer_positions p SET
-            position = c.position, next_delivery_no = c.next_delivery_no, ack_pending = c.ack_pending,
-            next_deadline_us = c.next_deadline_us, new_turn = c.new_turn,
-            source_nos = c.source_nos, sources_version = c.sources_version
+            WHERE d.stream_no = p_stream_no AND d.consumer_no = p_consumer_no)
         WHERE p.stream_no = p_stream_no AND p.consumer_no = p_consumer_no;
     END IF;
-
-    IF cardinality(v_new_records) + cardinality(v_due_records) = 0 THEN
+    IF v_handed = 0 THEN
         RETURN QUERY SELECT c.ack_pending, v_reached_head AND v_due_left = 0,
             NULL::bigint, NULL::bigint, NULL::bigint, NULL::integer, NULL::integer,
             NULL::smallint, NULL::smallint, NULL::bigint, NULL::bigint, NULL::bigint, NULL::text, NULL::bytea;
-        RETURN;
     END IF;
-    RETURN QUERY
-        SELECT c.ack_pending, v_reached_head AND v_due_left = 0,
-            d.record_no, d.idx, d.delivery_no, d.deliver_count,
-            p.source_no, p.deleted_reason, p.codec, p.inserted_us,
-            p.upstream_created_us, p.upstream_updated_us, p.upstream_id, p.data
-        FROM unnest(v_due_records || v_new_records) WITH ORDINALITY AS o (record_no, ord)
-        CROSS JOIN LATERAL (
-            SELECT d.* FROM deliveries d
-            WHERE d.stream_no = p_stream_no AND d.consumer_no = p_consumer_no AND d.record_no = o.record_no LIMIT 1
-        ) d
-        CROSS JOIN LATERAL (
-            SELECT p.* FROM payloads p WHERE p.stream_no = p_stream_no AND p.idx = d.idx LIMIT 1
-        ) p
-        ORDER BY o.ord;
 END $$;
 
 -- Ends deliveries. A token that is not exactly the running delivery is stale and skipped. A record whose newer version was

@@ -24,11 +24,14 @@ DELETE FROM workers WHERE expires_at < clock_timestamp() - interval '1 hour'
 
 -- claim_credentials --
 -- Takes credentials that have something to do and no living holder. Their epoch grows: older holders are fenced off.
+-- The holder is looked up by a scalar subquery, not by a join: only that is done again when another worker took the row
+-- between our snapshot and our lock.
 WITH free AS (
     SELECT c.credential_no
     FROM credentials c
-    LEFT JOIN workers w ON w.worker_no = c.lease_worker_no
-    WHERE (w.worker_no IS NULL OR w.expires_at <= clock_timestamp())
+    WHERE coalesce(
+            (SELECT w.expires_at FROM workers w WHERE w.worker_no = c.lease_worker_no), '-infinity'
+        ) <= clock_timestamp()
         AND EXISTS (
             SELECT 1 FROM syncs s
             WHERE s.credential_no = c.credential_no AND s.status = 'active' AND s.deleted_at IS NULL)
@@ -53,10 +56,11 @@ FROM syncs s JOIN credentials c USING (credential_no)
 WHERE c.lease_worker_no = $1 AND f.stream_no = s.stream_no AND f.sync_no = s.sync_no AND f.epoch < c.lease_epoch
 
 -- list_leased_syncs --
--- The syncs of a worker's credentials that are to run.
+-- The syncs of a worker's credentials that are to run, once their fences let it write.
 SELECT s.sync_no, s.config_version, c.lease_epoch
 FROM syncs s JOIN credentials c USING (credential_no)
-WHERE c.lease_worker_no = $1 AND s.status = 'active' AND s.deleted_at IS NULL
+JOIN sync_fences f ON f.stream_no = s.stream_no AND f.sync_no = s.sync_no
+WHERE c.lease_worker_no = $1 AND s.status = 'active' AND s.deleted_at IS NULL AND f.epoch = c.lease_epoch
 ORDER BY s.sync_no
 
 -- get_leased_sync --

@@ -7,14 +7,18 @@ FROM commit_pages_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14
 -- What is stored of these records: a filter before the commit, which decides again under the lock.
 SELECT k.ord, r.record_no, r.raw_print, r.content_print, r.deleted_reason
 FROM unnest($2::integer[], $3::text[]) WITH ORDINALITY AS k (source_no, upstream_id, ord)
-JOIN records r ON r.stream_no = $1 AND r.source_no = k.source_no AND r.upstream_id = k.upstream_id
+CROSS JOIN LATERAL (
+    SELECT r.* FROM records r
+    WHERE r.stream_no = $1 AND r.source_no = k.source_no AND r.upstream_id = k.upstream_id
+    LIMIT 1
+) r
 
 -- stored_data --
 -- The current bytes of these records.
 SELECT p.record_no, p.codec, p.data
 FROM unnest($2::bigint[]) AS k (record_no)
-JOIN records r ON r.stream_no = $1 AND r.record_no = k.record_no
-JOIN payloads p ON p.stream_no = $1 AND p.idx = r.idx
+CROSS JOIN LATERAL (SELECT r.idx FROM records r WHERE r.stream_no = $1 AND r.record_no = k.record_no LIMIT 1) r
+CROSS JOIN LATERAL (SELECT p.* FROM payloads p WHERE p.stream_no = $1 AND p.idx = r.idx LIMIT 1) p
 
 -- head_idx --
 -- The highest index of a stream: the as_of of a read that begins now.

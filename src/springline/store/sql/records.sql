@@ -56,12 +56,19 @@ WHERE stream_no = $1 AND source_no = $2 AND upstream_id > $3 AND deleted_reason 
 ORDER BY upstream_id LIMIT $4
 
 -- list_aged --
--- Live records of a source whose own time is before a bound, by index.
-SELECT idx, upstream_id
-FROM payloads
-WHERE stream_no = $1 AND source_no = $2 AND idx > $3 AND deleted_reason = 0
-    AND coalesce(upstream_updated_us, upstream_created_us, inserted_us) < $4
-ORDER BY idx LIMIT $5
+-- Of the next $5 versions of a source by index, the last index and those live ones whose own time is before a bound.
+WITH versions AS MATERIALIZED (
+    SELECT idx, upstream_id, deleted_reason,
+        coalesce(upstream_updated_us, upstream_created_us, inserted_us) AS at_us
+    FROM payloads
+    WHERE stream_no = $1 AND source_no = $2 AND idx > $3
+    ORDER BY idx LIMIT $5
+), aged AS (
+    SELECT idx, upstream_id FROM versions WHERE deleted_reason = 0 AND at_us < $4
+)
+SELECT (SELECT max(idx) FROM versions) AS reached,
+    coalesce((SELECT array_agg(idx ORDER BY idx) FROM aged), '{}') AS idxs,
+    coalesce((SELECT array_agg(upstream_id ORDER BY idx) FROM aged), '{}') AS upstream_ids
 
 -- describe_sources --
 -- What rides along on records of these sources.

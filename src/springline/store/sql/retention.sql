@@ -1,15 +1,17 @@
 -- list_removed_sources --
 -- Sources whose records are to leave.
-SELECT stream_no, source_no, sync_no, removed_reason, NULL::double precision AS max_age_days
+SELECT stream_no, source_no, sync_no, removed_reason, generation, NULL::double precision AS max_age_days
 FROM sources WHERE removed_reason > 0 AND NOT departed
 
 -- is_removed --
--- Whether a source is still to leave: it may have been added again.
-SELECT EXISTS (SELECT 1 FROM sources WHERE stream_no = $1 AND source_no = $2 AND removed_reason > 0)
+-- Whether a source is still to leave: it may have been added again, and even removed again.
+SELECT EXISTS (
+    SELECT 1 FROM sources WHERE stream_no = $1 AND source_no = $2 AND generation = $3 AND removed_reason > 0)
 
 -- end_removal --
 -- All of a source's records have been published as deleted.
-UPDATE sources SET departed = true WHERE stream_no = $1 AND source_no = $2 AND removed_reason > 0
+UPDATE sources SET departed = true
+WHERE stream_no = $1 AND source_no = $2 AND generation = $3 AND removed_reason > 0
 
 -- end_departures --
 -- Deleted syncs none of whose records are left to publish: their credential is free from now on.
@@ -20,7 +22,7 @@ WHERE s.deleted_at IS NOT NULL AND s.credential_no IS NOT NULL
 
 -- list_aging_sources --
 -- Sources whose sync keeps records only so long.
-SELECT o.stream_no, o.source_no, o.sync_no, o.removed_reason, s.max_age_days
+SELECT o.stream_no, o.source_no, o.sync_no, o.removed_reason, o.generation, s.max_age_days
 FROM syncs s JOIN sources o ON o.stream_no = s.stream_no AND o.sync_no = s.sync_no
 WHERE s.max_age_days IS NOT NULL AND s.deleted_at IS NULL AND s.status = 'active' AND o.removed_reason = 0
 
@@ -29,36 +31,27 @@ WHERE s.max_age_days IS NOT NULL AND s.deleted_at IS NULL AND s.status = 'active
 SELECT stream_no FROM streams
 
 -- remove_events --
--- A batch of event log entries that are older than the stream keeps them.
-DELETE FROM events e
-WHERE e.stream_no = $1 AND e.idx = ANY (ARRAY(
-    SELECT o.idx FROM (SELECT idx, inserted_us FROM events WHERE stream_no = $1 ORDER BY idx LIMIT $2) o
-    WHERE o.inserted_us < now_us() - $3::bigint))
-
--- remove_history --
--- A batch of replaced versions that are older than the stream keeps them.
-DELETE FROM payload_history h
-WHERE h.stream_no = $1 AND h.idx = ANY (ARRAY(
-    SELECT o.idx FROM (SELECT idx, replaced_us FROM payload_history WHERE stream_no = $1 ORDER BY idx LIMIT $2) o
-    WHERE o.replaced_us < now_us() - $3::bigint))
+-- A batch of event log entries that are older than the stream keeps them, each with the version that it replaced: that
+-- one was replaced at the entry's time. Counts the entries.
+WITH old AS MATERIALIZED (
+    SELECT o.idx, o.previous_idx
+    FROM (SELECT idx, previous_idx, inserted_us FROM events WHERE stream_no = $1 ORDER BY idx LIMIT $2) o
+    WHERE o.inserted_us < now_us() - $3::bigint
+), gone AS (
+    DELETE FROM events e WHERE e.stream_no = $1 AND e.idx = ANY (ARRAY(SELECT o.idx FROM old o))
+), versions AS (
+    DELETE FROM payload_history h WHERE h.stream_no = $1 AND h.idx = ANY (ARRAY(SELECT o.previous_idx FROM old o))
+)
+SELECT count(*) FROM old
 
 -- get_days --
 -- How long a stream keeps things.
 SELECT event_retention_days, tombstone_days FROM streams WHERE stream_no = $1
 
--- lock_head --
--- Whoever removes records holds the counter, as whoever writes them does.
-SELECT 1 FROM stream_heads WHERE stream_no = $1 FOR UPDATE
-
 -- remove_tombstones --
 -- A batch of deleted records whose time is over: they leave without a message.
-WITH expired AS (
-    SELECT p.idx, p.record_no FROM payloads p
-    WHERE p.stream_no = $1 AND p.deleted_reason > 0 AND p.inserted_us < now_us() - $3::bigint
-    ORDER BY p.idx LIMIT $2
-), gone AS (
-    DELETE FROM payloads p USING expired e WHERE p.stream_no = $1 AND p.idx = e.idx RETURNING p.record_no
-), forgotten AS (
-    DELETE FROM records r USING gone g WHERE r.stream_no = $1 AND r.record_no = g.record_no RETURNING 1
-)
-SELECT count(*) FROM forgotten
+SELECT remove_tombstones_v1($1, $2, $3)
+
+-- settle_commits --
+-- Waits until what was being written to a stream is written: whoever began before a source was removed has ended.
+SELECT 1 FROM stream_heads WHERE stream_no = $1 FOR UPDATE

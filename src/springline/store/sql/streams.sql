@@ -69,6 +69,9 @@ DELETE FROM syncs WHERE stream_no = $1 AND credential_no IS NULL
 
 -- drop_head --
 -- The counter: without it nothing can be written.
+WITH versions AS (
+    DELETE FROM source_versions WHERE stream_no = $1
+)
 DELETE FROM stream_heads WHERE stream_no = $1
 
 -- drop_stream --

@@ -20,7 +20,8 @@ INSERT INTO sync_fences (stream_no, sync_no) VALUES ($1, $2)
 
 -- announce_sources --
 -- Consumers' filters look again.
-UPDATE stream_heads SET sources_version = sources_version + 1 WHERE stream_no = $1
+INSERT INTO source_versions AS v (stream_no, version) VALUES ($1, 1)
+ON CONFLICT (stream_no) DO UPDATE SET version = v.version + 1
 
 -- add_sources --
 -- Collections of a sync; one that was leaving stays.
