@@ -107,6 +107,11 @@ async def test_body_that_is_too_large(api: RunningApi) -> None:
 
     reply = await api.ours.request("POST", "/v1/streams", data=chunks())
     assert (reply.status, reply.code) == (413, "body.too_large")
+    # Nobody reads what comes with a request that is refused before.
+    reply = await api.nobody.request("POST", "/v1/streams", data=BytesIO(fits))
+    assert (reply.status, reply.code) == (401, "token.missing")
+    reply = await api.ours.request("POST", "/v1/nothing", data=BytesIO(fits))
+    assert (reply.status, reply.code) == (404, "route.not_found")
     # The next one is answered as if nothing had been.
     (await api.ours.get("/v1/streams")).expect(200)
 

@@ -4,43 +4,25 @@ What is right is decoded in one step. What is wrong is walked through field by f
 at once, with the nearest known name for one that does not exist.
 """
 
-import difflib
-import functools
 import json
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import (
-    Annotated,
-    Any,
-    ClassVar,
-    Final,
-    Generic,
-    Literal,
-    NamedTuple,
-    NoReturn,
-    TypeVar,
-    Union,
-    get_args,
-    get_origin,
-)
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Final, Generic, NoReturn, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
 from msgspec import Meta, UnsetType, inspect
 
 from springline.api.errors import Problems
+from springline.api.fields import Field, alternatives, fields_of
 from springline.api.phrases import phrase
+from springline.api.values import metadata_fault, nearest, printable, text_fault
 from springline.domain.errors import Refused
 
 #: Larger bodies are refused.
 BODY_BYTES: Final = 8 * 1024 * 1024
-METADATA_BYTES: Final = 16 * 1024
-#: Deeper metadata is refused: what we take in we must be able to answer, one level further down.
-METADATA_DEPTH: Final = 64
 
 _MOST_PARAMETERS = 100
 _WRONG: Final = object()
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Body(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -127,7 +109,7 @@ def examine_query(query_string: bytes, query_type: type[B]) -> Examined[B]:
             examined.problems.add("query", f"has more than {_MOST_PARAMETERS} parameters")
             return examined
     given: dict[str, Any] = {}
-    fields = _fields(query_type)
+    fields = fields_of(query_type)
     for name, text in pairs:
         kind = fields[name].kind if name in fields else "value"
         if kind == "list":
@@ -152,7 +134,7 @@ def _examine_object(
     given: Mapping[str, Any], body_type: type[msgspec.Struct], path: str, examined: Examined[Any], *, lax: bool
 ) -> dict[str, Any]:
     given = _rename(given, body_type, path, examined)
-    fields = _fields(body_type)
+    fields = fields_of(body_type)
     for name in given:
         if name not in fields:
             _unknown(name, given[name], body_type, path, examined)
@@ -171,7 +153,7 @@ def _examine_object(
     return draft
 
 
-def _examine_value(value: Any, field: "_Field", path: str, examined: Examined[Any], *, lax: bool) -> Any:
+def _examine_value(value: Any, field: Field, path: str, examined: Examined[Any], *, lax: bool) -> Any:
     if field.struct is not None and isinstance(value, dict):
         return _examine_object(value, field.struct, path + ".", examined, lax=lax)
     fault = None if field.checked_later else text_fault(value)
@@ -222,7 +204,7 @@ def _unknown(name: str, value: Any, body_type: type[msgspec.Struct], path: str, 
     if name in refused:
         examined.problems.add(path + name, refused[name])
         return
-    examined.problems.add(path + printable(name), "is unknown" + nearest(name, _fields(body_type)))
+    examined.problems.add(path + printable(name), "is unknown" + nearest(name, fields_of(body_type)))
 
 
 def given_fields(body: Body) -> dict[str, Any]:
@@ -233,59 +215,6 @@ def given_fields(body: Body) -> dict[str, Any]:
 def or_none(value: V | UnsetType) -> V | None:
     """A value, or None where it was left out."""
     return None if isinstance(value, UnsetType) else value
-
-
-def nearest(text: str, known: Iterable[str]) -> str:
-    """`; did you mean …?` if one of the known names is near, else nothing."""
-    found = difflib.get_close_matches(text[:200], list(known), n=1, cutoff=0.6)
-    return f"; did you mean `{found[0]}`?" if found else ""
-
-
-def nearest_collection(text: str, known: Iterable[str]) -> str:
-    """The same for ids of collections, which are near by what comes after the provider."""
-    by_name = {each.rpartition(":")[2]: each for each in known}
-    found = difflib.get_close_matches(text[:200].rpartition(":")[2], list(by_name), n=1, cutoff=0.6)
-    return f"; did you mean `{by_name[found[0]]}`?" if found else ""
-
-
-def metadata_fault(value: Mapping[str, Any]) -> str | None:
-    """Why a free object cannot be kept; None: it can."""
-    level: list[Any] = [value]
-    for _ in range(METADATA_DEPTH):
-        if not level:
-            break
-        level = [inner for outer in level for inner in _members(outer)]
-    if level:
-        return f"must not be nested deeper than {METADATA_DEPTH} levels"
-    if len(msgspec.json.encode(value)) > METADATA_BYTES:
-        return "must not be larger than 16 KiB"
-    return None
-
-
-def _members(value: Any) -> list[Any]:
-    if isinstance(value, dict):
-        return list(value.values())
-    return value if isinstance(value, list) else []
-
-
-def text_fault(value: Any) -> str | None:
-    """PostgreSQL keeps neither U+0000 nor half a surrogate pair, and no number beyond a double goes through JSON."""
-    stack = [value]
-    while stack:
-        one = stack.pop()
-        if isinstance(one, str):
-            if "\0" in one:
-                return "must not hold the character U+0000"
-            if not one.isascii() and _SURROGATE.search(one):
-                return "must not hold half of a surrogate pair"
-        elif isinstance(one, dict):
-            stack.extend(one)
-            stack.extend(one.values())
-        elif isinstance(one, list):
-            stack.extend(one)
-        elif isinstance(one, (int, float)) and not -1e308 < one < 1e308:
-            return "holds a number that is out of range"
-    return None
 
 
 def _decode_anything(raw: bytes) -> Any:
@@ -317,93 +246,16 @@ def _decode_parameter(text: str) -> Any:
         return text
 
 
-def printable(name: str) -> str:
-    """A name that a client made up, as it may be answered."""
-    return name[:100].encode("utf-8", "replace").decode().replace("\0", "?")
-
-
 def _hint(value: Any, info: inspect.Type) -> str:
     if isinstance(value, str):
-        for part in _alternatives(info):
+        for part in alternatives(info):
             if isinstance(part, inspect.LiteralType):
                 return nearest(value, [str(each) for each in part.values])
     return ""
 
 
-def _alternatives(info: inspect.Type) -> Iterator[inspect.Type]:
-    if isinstance(info, inspect.Metadata):
-        yield from _alternatives(info.type)
-    elif isinstance(info, inspect.UnionType):
-        for part in info.types:
-            yield from _alternatives(part)
-    else:
-        yield info
-
-
-def _struct_in(info: inspect.Type) -> type[msgspec.Struct] | None:
-    return next((part.cls for part in _alternatives(info) if isinstance(part, inspect.StructType)), None)
-
-
-def _marked(info: inspect.Type, mark: str) -> bool:
-    """Whether a type's `Meta(extra=…)` says so."""
-    if isinstance(info, inspect.UnionType):
-        return any(_marked(part, mark) for part in info.types)
-    return isinstance(info, inspect.Metadata) and bool((info.extra or {}).get(mark))
-
-
-def without_unset(value_type: Any) -> Any:
-    if get_origin(value_type) is Union:
-        return Union[tuple(part for part in get_args(value_type) if part is not UnsetType)]  # noqa: UP007
-    return value_type
-
-
-class _Field(NamedTuple):
-    """What is worked out once about a field."""
-
-    name: str
-    required: bool
-    default: Callable[[], Any]
-    annotation: Any
-    info: inspect.Type
-    struct: type[msgspec.Struct] | None
-    is_metadata: bool
-    checked_later: bool
-    kind: Literal["value", "list", "object"]
-
-
-@functools.cache
-def _fields(body_type: type[msgspec.Struct]) -> dict[str, _Field]:
-    fields = {}
-    for field in msgspec.structs.fields(body_type):
-        value_type = without_unset(field.type)
-        info = inspect.type_info(value_type)
-        fields[field.encode_name] = _Field(
-            name=field.name,
-            required=field.required,
-            default=_default(field),
-            annotation=value_type,
-            info=info,
-            struct=_struct_in(info),
-            is_metadata=_marked(info, "metadata"),
-            checked_later=_marked(info, "checked_later"),
-            kind=_kind(info),
-        )
-    return fields
-
-
-def _default(field: msgspec.structs.FieldInfo) -> Callable[[], Any]:
-    return field.default_factory if field.default is msgspec.NODEFAULT else lambda: field.default
-
-
-def _kind(info: inspect.Type) -> Literal["value", "list", "object"]:
-    parts = list(_alternatives(info))
-    if any(isinstance(part, inspect.DictType) for part in parts):
-        return "object"
-    return "list" if any(isinstance(part, inspect.ListType) for part in parts) else "value"
-
-
 def _free_objects_are_fine(value: msgspec.Struct) -> bool:
-    for field in _fields(type(value)).values():
+    for field in fields_of(type(value)).values():
         inner = getattr(value, field.name)
         if field.is_metadata and isinstance(inner, dict) and (metadata_fault(inner) or text_fault(inner)):
             return False
@@ -423,7 +275,7 @@ def _as_draft(value: msgspec.Struct) -> dict[str, Any]:
 
 def _build(body_type: type[S], draft: Mapping[str, Any]) -> S:
     values = dict(draft)
-    for field in _fields(body_type).values():
+    for field in fields_of(body_type).values():
         if field.struct is not None and isinstance(values.get(field.name), dict):
             values[field.name] = _build(field.struct, values[field.name])
     return body_type(**values)

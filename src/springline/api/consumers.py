@@ -9,10 +9,11 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 from starlette.responses import Response
 
-from springline.api.bodies import Body, Metadata, Nothing, given_fields, nearest, nearest_collection, or_none
+from springline.api.bodies import Body, Metadata, Nothing, given_fields, or_none
 from springline.api.errors import refused_field
 from springline.api.lists import Listed, ListQuery, page
 from springline.api.routing import Call, Route, answer, created, no_content
+from springline.api.values import nearest, nearest_collection
 from springline.domain.consumers import ANY, Consumer, StartAt, parse_deliver_policy
 from springline.domain.ids import new_id, parse_id
 from springline.store.consumers import NewConsumer

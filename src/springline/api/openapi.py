@@ -9,8 +9,9 @@ from typing import Any, Final
 
 import msgspec
 
-from springline.api.bodies import Body, Nothing, without_unset
+from springline.api.bodies import Body, Nothing
 from springline.api.errors import ErrorAnswer
+from springline.api.fields import without_unset
 from springline.api.routing import Route
 from springline.domain.errors import ERROR_CODES
 
@@ -132,13 +133,13 @@ def _responses(route: Route, schema_of: Callable[[Any], Mapping[str, Any]]) -> d
 def _codes(route: Route) -> list[str]:
     codes = list(route.refuses)
     if not route.public:
-        codes += ["token.missing", "token.unknown", "request.invalid"]
+        codes += ["token.missing", "token.unknown", "request.invalid", "service.unavailable"]
     if route.body is not Nothing:
         codes += _BODY_CODES
     noun = _NOUNS.get(_tag(route.path))
     if "{id}" in route.path and noun is not None:
         codes.append(f"{noun}.not_found")
-    return [*dict.fromkeys(codes), "service.failed", "service.unavailable"]
+    return list(dict.fromkeys([*codes, "service.failed"]))
 
 
 _NOUNS: Final = {

@@ -4,8 +4,8 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from springline.api.bodies import nearest, printable, text_fault
 from springline.api.errors import Problems
+from springline.api.values import nearest, printable, text_fault
 from springline.domain.credentials import Properties, split_properties
 from springline.domain.secrets import is_mask
 from springline.providers.vocabulary import CredentialField, CredentialKind, Provider

@@ -1,6 +1,7 @@
 """The API's reference as one HTML page: no script, nothing from elsewhere."""
 
 import html
+import json
 import re
 from collections.abc import Mapping
 from typing import Any, Final
@@ -8,6 +9,8 @@ from typing import Any, Final
 from springline.domain.errors import ERROR_CODES
 
 _METHODS: Final = ("get", "post", "patch", "delete", "put")
+#: Said once, not at every endpoint.
+_SHARED: Final = ("400", "401", "413", "415", "500", "503")
 
 #: What each code means and what to do, for the table that `docs` of an error points to.
 MEANINGS: Final[dict[str, str]] = {
@@ -68,30 +71,30 @@ def reference_page(document: Mapping[str, Any]) -> str:
             if method in operations:
                 operation = operations[method]
                 by_tag.setdefault(operation["tags"][0], []).append(_operation(method, path, operation, schemas))
-    used = _used_objects(document)
     links = "".join(f'<a href="#{tag}">{tag}</a>' for tag in (*by_tag, "objects", "errors"))
     sections = "".join(f'<h2 id="{tag}">{tag}</h2>{"".join(parts)}' for tag, parts in by_tag.items())
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>Springline API</title><style>{_STYLE}</style></head><body>"
-        f'<h1>Springline API</h1><p class="soft">Version {_text(document["info"]["version"])} · '
+        f'<h1>Springline API</h1><p class="soft">Version {_coded(document["info"]["version"])} · '
         '<a href="/openapi.json">openapi.json</a></p>'
-        f"<p>{_text(document['info']['description'])}</p>"
+        f"<p>{_coded(document['info']['description'])}</p>"
         "<p>Send an API token with every request under <code>/v1</code>: "
         "<code>Authorization: Bearer &lt;token&gt;</code>. JSON in, JSON out; times are ISO 8601 in UTC. "
         "A list is <code>{data, next_cursor}</code>: send <code>next_cursor</code> as <code>cursor</code> "
         "for the next page.</p>"
+        f"<p>Beside what stands there, every endpoint may answer {_shared_codes()}.</p>"
         f"<nav>{links}</nav>{sections}"
-        f'<h2 id="objects">objects</h2>{"".join(_object(name, schemas[name], schemas) for name in used)}'
+        f'<h2 id="objects">objects</h2>{"".join(_object(name, schemas[name], schemas) for name in sorted(schemas))}'
         f'<h2 id="errors">errors</h2>{_errors()}</body></html>'
     )
 
 
 def _operation(method: str, path: str, operation: Mapping[str, Any], schemas: Mapping[str, Any]) -> str:
     parts = [
-        f'<h3 id="{_text(operation["operationId"])}"><span class="method">{method.upper()}</span> {_text(path)}</h3>',
-        f"<p>{_text(operation['summary'])}. {_text(operation.get('description', ''))}</p>",
+        f'<h3 id="{_coded(operation["operationId"])}"><span class="method">{method.upper()}</span> {_coded(path)}</h3>',
+        f"<p>{_coded(operation['summary'])}. {_coded(operation.get('description', ''))}</p>",
     ]
     parameters = [each for each in operation.get("parameters", ()) if each["in"] == "query"]
     if parameters:
@@ -105,6 +108,8 @@ def _operation(method: str, path: str, operation: Mapping[str, Any], schemas: Ma
         parts.append("<h4>Body</h4>" + _fields(_resolve(schema, schemas)))
     answers = []
     for status, response in operation["responses"].items():
+        if status in _SHARED and operation["tags"] != ["service"]:
+            continue
         schema = response.get("content", {}).get("application/json", {}).get("schema")
         shown = "" if schema is None or int(status) >= 400 else f": {_type(schema)}"
         answers.append(f"<tr><td>{status}</td><td>{_coded(response['description'])}{shown}</td></tr>")
@@ -113,7 +118,7 @@ def _operation(method: str, path: str, operation: Mapping[str, Any], schemas: Ma
 
 
 def _object(name: str, schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> str:
-    description = f"<p>{_text(schema['description'])}</p>" if "description" in schema else ""
+    description = f"<p>{_coded(schema['description'])}</p>" if "description" in schema else ""
     return f'<h3 id="{name}">{name}</h3>{description}{_fields(_resolve(schema, schemas))}'
 
 
@@ -125,12 +130,12 @@ def _fields(schema: Mapping[str, Any]) -> str:
 def _table(rows: list[tuple[str, Mapping[str, Any], bool, Mapping[str, Any]]]) -> str:
     cells = []
     for name, schema, required, described in rows:
-        notes = [_text(each) for each in (_description(described),) if each]
-        if "default" in schema:
-            notes.append(f"Default <code>{_text(_json(schema['default']))}</code>.")
+        notes = [_coded(each) for each in (_description(described),) if each]
+        if schema.get("default") is not None:
+            notes.append(f"Default <code>{_coded(_json(schema['default']))}</code>.")
         mark = " <b>required</b>" if required else ""
         cells.append(
-            f"<tr><td><code>{_text(name)}</code></td><td>{_type(schema)}{mark}</td><td>{' '.join(notes)}</td></tr>"
+            f"<tr><td><code>{_coded(name)}</code></td><td>{_type(schema)}{mark}</td><td>{' '.join(notes)}</td></tr>"
         )
     return f"<table>{''.join(cells)}</table>"
 
@@ -148,10 +153,15 @@ def _type(schema: Mapping[str, Any]) -> str:
     if "anyOf" in schema:
         return " or ".join(dict.fromkeys(_type(part) for part in schema["anyOf"]))
     if "enum" in schema:
-        return " or ".join(f"<code>{_text(_json(value))}</code>" for value in schema["enum"])
+        return " or ".join(f"<code>{_coded(_json(value))}</code>" for value in schema["enum"])
     if schema.get("type") == "array":
         return f"list of {_type(schema.get('items', {}))}"
-    return _text(schema.get("format") or schema.get("type") or "any")
+    return _coded(schema.get("format") or schema.get("type") or "any")
+
+
+def _shared_codes() -> str:
+    codes = [code for code, status in ERROR_CODES.items() if str(status) in _SHARED]
+    return ", ".join(f'<a href="#{code}"><code>{code}</code></a>' for code in codes)
 
 
 def _errors() -> str:
@@ -160,11 +170,6 @@ def _errors() -> str:
         for code, status in ERROR_CODES.items()
     )
     return f"<table>{rows}</table>"
-
-
-def _used_objects(document: Mapping[str, Any]) -> list[str]:
-    """Objects that are answered or stand inside others, by name."""
-    return sorted(document["components"]["schemas"])
 
 
 def _resolve(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -178,11 +183,5 @@ def _coded(text: str) -> str:
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text))
 
 
-def _text(text: str) -> str:
-    return _coded(text)
-
-
 def _json(value: Any) -> str:
-    import json
-
     return json.dumps(value, ensure_ascii=False)

@@ -46,13 +46,15 @@ class RateLimitObject(Body):
 
 
 class CreateSync(Body):
-    provider: str
-    stream_id: uuid.UUID
+    provider: Annotated[str, Meta(description="`GET /v1/providers` lists them.", examples=["stripe"])]
+    stream_id: Annotated[uuid.UUID, Meta(description="Where the records go.")]
     name: Name
     collection_ids: CollectionIds
-    rate_limit: RateLimitObject | None = None
-    credential: CreateCredential | None = None
-    credential_id: uuid.UUID | None = None
+    rate_limit: Annotated[RateLimitObject | None, Meta(description="Default: what such a credential is allotted.")] = (
+        None
+    )
+    credential: Annotated[CreateCredential | None, Meta(description="Imported; this, or the next.")] = None
+    credential_id: Annotated[uuid.UUID | None, Meta(description="One that exists.")] = None
     max_age_days: MaxAgeDays | None = None
     sync_frequency: Frequency = CONTINUOUS
     metadata: Metadata = msgspec.field(default_factory=dict)

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from starlette.responses import Response
 
-from springline.api.bodies import Nothing, given_fields, nearest, nearest_collection, or_none
+from springline.api.bodies import Nothing, given_fields, or_none
 from springline.api.credentials import check_credential, importer, presented
 from springline.api.errors import refused_field
 from springline.api.lists import Listed, page
@@ -24,6 +24,7 @@ from springline.api.sync_objects import (
     rate_limit_fields,
     sync_object,
 )
+from springline.api.values import nearest, nearest_collection
 from springline.domain.credentials import Credential
 from springline.domain.syncs import Sync, parse_frequency
 from springline.providers.vocabulary import Provider
