@@ -7,7 +7,8 @@ broken UTF-8), a scanner splits the page record by record and only the record at
 import json
 import re
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from itertools import accumulate
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -15,9 +16,16 @@ from springline.domain.errors import ProviderBroken
 from springline.domain.records import UPSTREAM_ID_BYTES, PageRecord, RejectedRecord
 from springline.providers.vocabulary import Collection, CursorById
 
-#: A record nested deeper is rejected by the tolerant scanner.
-NESTING_LIMIT = 512
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\],:]', re.DOTALL)
+#: A record nested deeper is rejected: many a parser that consumers use would fail on it.
+NESTING_LIMIT: Final = 512
+# Possessive: without, a string of megabytes takes a hundred times its size in memory.
+_STRING: Final = rb'"(?:[^"\\]++|\\.)*+"'
+_TOKEN: Final = re.compile(_STRING + rb"|[{}\[\],:]", re.DOTALL)
+_STRINGS: Final = re.compile(_STRING, re.DOTALL)
+_BRACKETS: Final = b"{[]}"
+_STEPS: Final = dict(zip(_BRACKETS, (1, 1, -1, -1), strict=True))
+_NO_BRACKETS: Final = bytes(set(range(256)) - set(_BRACKETS))
+_SPACE: Final = b" \t\n\r"
 
 
 class ParsedPage(NamedTuple):
@@ -64,9 +72,11 @@ class PageParser:
 
     def parse_record(self, body: bytes) -> PageRecord | RejectedRecord | None:
         """One record read by id; None if the answer says that it is deleted. Raises ProviderBroken if it is none."""
-        data = body.strip()
+        data = body.strip(_SPACE)
         if not data.startswith(b"{"):
             raise ProviderBroken("answered a read by id with something that is no JSON object")
+        if not _is_utf8(data):  # the fast way does not look into what it passes over
+            return RejectedRecord(data, "is not UTF-8")
         if self._gone_field is not None and _is_gone(data, self._gone_field):
             return None
         return self._read_record(data)
@@ -93,7 +103,10 @@ def _envelope_decoder(pagination: CursorById) -> "msgspec.json.Decoder[Any]":
 
 
 def record_reader(collection: Collection) -> Callable[[bytes], PageRecord | RejectedRecord]:
-    """A function that reads key, times and version of a collection's record."""
+    """A function that reads key, times and version of a collection's record, which is UTF-8.
+
+    Only a key is needed: a time that is none is no time.
+    """
     number = int | float | None
     fields: list[Any] = [("key", str | int, msgspec.field(name=collection.key))]
     for name, source in (("created", collection.created), ("updated", collection.updated)):
@@ -109,13 +122,10 @@ def record_reader(collection: Collection) -> Callable[[bytes], PageRecord | Reje
     def read(data: bytes) -> PageRecord | RejectedRecord:
         try:
             record = decode(data)
-        except (msgspec.DecodeError, ValueError, RecursionError) as error:
-            try:
-                record = msgspec.convert(decode_tolerantly(data), head)
-            except (ValueError, RecursionError):
-                return RejectedRecord(data, f"cannot be read as a record: {error}")
-        upstream_id = str(record.key)
-        fault = _id_fault(upstream_id)
+            upstream_id = str(record.key)
+        except (msgspec.DecodeError, ValueError, RecursionError):
+            return _read_tolerantly(data, collection)
+        fault = _id_fault(upstream_id) or _nesting_fault(data)
         if fault is not None:
             return RejectedRecord(data, fault)
         return PageRecord(
@@ -127,6 +137,37 @@ def record_reader(collection: Collection) -> Callable[[bytes], PageRecord | Reje
         )
 
     return read
+
+
+def _read_tolerantly(data: bytes, collection: Collection) -> PageRecord | RejectedRecord:
+    """What msgspec refuses may hold no more than a lone surrogate escape, or a time that is no number."""
+    fault = _nesting_fault(data)
+    if fault is not None:
+        return RejectedRecord(data, fault)
+    try:
+        fields = decode_tolerantly(data)
+    except (ValueError, RecursionError) as error:
+        return RejectedRecord(data, f"cannot be read as a record: {error}")
+    if not isinstance(fields, dict):
+        return RejectedRecord(data, "is no JSON object")
+    key = fields.get(collection.key)
+    if isinstance(key, bool) or not isinstance(key, str | int):
+        return RejectedRecord(data, f"has no {collection.key} that is a string or a whole number")
+    fault = _id_fault(str(key))
+    if fault is not None:
+        return RejectedRecord(data, fault)
+    version = fields.get(collection.version)
+    return PageRecord(
+        str(key),
+        data,
+        _microseconds(_number(fields.get(collection.created))),
+        _microseconds(_number(fields.get(collection.updated))),
+        version if isinstance(version, int) and not isinstance(version, bool) else None,
+    )
+
+
+def _number(value: Any) -> float | None:
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _microseconds(seconds: float | None) -> int | None:
@@ -146,6 +187,14 @@ def _id_fault(upstream_id: str) -> str | None:
     if size > UPSTREAM_ID_BYTES:
         return f"its id is {size} bytes long (at most {UPSTREAM_ID_BYTES})"
     return "its id holds U+0000" if "\x00" in upstream_id else None
+
+
+def _nesting_fault(data: bytes) -> str | None:
+    if data.count(b"[") + data.count(b"{") <= NESTING_LIMIT:
+        return None
+    brackets = _STRINGS.sub(b"", data).translate(None, _NO_BRACKETS)
+    levels = max(accumulate(map(_STEPS.__getitem__, brackets)), default=0)
+    return f"is nested {levels} levels deep (at most {NESTING_LIMIT})" if levels > NESTING_LIMIT else None
 
 
 def decode_tolerantly(data: bytes) -> Any:
@@ -181,7 +230,6 @@ def _split_tolerantly(body: bytes, pagination: CursorById) -> Envelope:
     pieces: list[bytes] = []
     rejected: list[RejectedRecord] = []
     depth = 0
-    deepest = 0
     list_start = list_end = piece_start = -1
     last_string = b""
     for token in _TOKEN.finditer(body):
@@ -191,17 +239,16 @@ def _split_tolerantly(body: bytes, pagination: CursorById) -> Envelope:
             last_string = text if depth == 1 else last_string
         elif mark in b"{[":
             depth += 1
-            deepest = max(deepest, depth)
             if mark == 0x5B and depth == 2 and last_string == records_key and list_start < 0:
-                list_start, piece_start, deepest = token.start(), token.end(), depth
+                list_start, piece_start = token.start(), token.end()
         elif mark in b"}]":
             depth -= 1
             if depth == 1 and list_start >= 0 and list_end < 0:
                 list_end = token.end()
-                _cut(body[piece_start : token.start()], deepest, pieces, rejected)
+                _cut(body[piece_start : token.start()], pieces, rejected)
         elif mark == 0x2C and depth == 2 and list_start >= 0 and list_end < 0:
-            _cut(body[piece_start : token.start()], deepest, pieces, rejected)
-            piece_start, deepest = token.end(), depth
+            _cut(body[piece_start : token.start()], pieces, rejected)
+            piece_start = token.end()
     if depth != 0 or list_end < 0:
         raise ProviderBroken(f"answered with something that is no list of {pagination.records_field}")
     try:
@@ -214,12 +261,9 @@ def _split_tolerantly(body: bytes, pagination: CursorById) -> Envelope:
     return Envelope(pieces, rejected, more)
 
 
-def _cut(piece: bytes, deepest: int, pieces: list[bytes], rejected: list[RejectedRecord]) -> None:
-    piece = piece.strip()
-    levels = deepest - 2  # two are the envelope's
-    if levels > NESTING_LIMIT:
-        rejected.append(RejectedRecord(piece, f"is nested {levels} levels deep (at most {NESTING_LIMIT})"))
-    elif not _is_utf8(piece):
+def _cut(piece: bytes, pieces: list[bytes], rejected: list[RejectedRecord]) -> None:
+    piece = piece.strip(_SPACE)
+    if not _is_utf8(piece):
         rejected.append(RejectedRecord(piece, "is not UTF-8"))
     elif piece:
         pieces.append(piece)
