@@ -32,10 +32,16 @@ from springline.store.leases import LeasedSync, LeaseStore
 from springline.store.migrate import migrate as apply_migrations
 from springline.store.organisations import OrganisationExists, OrganisationStore
 from springline.store.pages import PageStore
-from springline.store.private_files import PrivateFileError, prepare_directory, secret_key, write_token
+from springline.store.private_files import (
+    PrivateFileError,
+    forget_secret_key,
+    prepare_directory,
+    secret_key,
+    write_token,
+)
 from springline.store.records import RecordStore
 from springline.store.retention import RetentionStore
-from springline.store.secrets import SecretBox, check_secret_keys
+from springline.store.secrets import SecretBox, SecretError, check_secret_keys
 
 log = telemetry.logger("process")
 
@@ -193,7 +199,12 @@ async def _open(settings: Settings) -> AsyncIterator[_Base]:
             key, newly_made = await asyncio.to_thread(secret_key, settings.data_dir)
             keys = [key]
         box = SecretBox(keys)
-        await check_secret_keys(database, box, newly_made=newly_made)
+        try:
+            await check_secret_keys(database, box, newly_made=newly_made)
+        except SecretError:
+            if newly_made:
+                await asyncio.to_thread(forget_secret_key, settings.data_dir)
+            raise
         given = Secret(settings.api_token) if settings.api_token else None
         made = await OrganisationStore(database).ensure_default(given)
         token_path = settings.data_dir / "token"

@@ -43,7 +43,10 @@ class Springline:
         self.url = ""
         #: From the start of the process until /readyz said 200.
         self.ready_seconds = float("nan")
+        #: Meanwhile, how many processor cores everything else on this machine used.
+        self.busy_cores = float("nan")
         self._started_at = time.monotonic()
+        self._used_at_start = _used_seconds()
         self._process = process
         self._out: list[str] = []
         self._err: list[str] = []
@@ -81,6 +84,8 @@ class Springline:
                 while not await _is_ready(session, self.url):  # noqa: ASYNC110 - only it knows
                     await asyncio.sleep(_POLL_SECONDS)
         self.ready_seconds = time.monotonic() - self._started_at
+        others = _used_seconds() - self._used_at_start - self._own_seconds()
+        self.busy_cores = others / self.ready_seconds
         return self
 
     async def until_said(self, words: str, *, within_seconds: float = 30) -> None:
@@ -123,6 +128,11 @@ class Springline:
                 if self.pid in (os.getpgid(process.pid), os.getsid(process.pid)):
                     found.append(process)
         return [_described(process) for process in (*found, *postgres_processes(self.data_dir))]
+
+    def _own_seconds(self) -> float:
+        """Processor time that it and its PostgreSQL have used, with what they have started and waited for."""
+        own = [psutil.Process(self.pid), *postgres_processes(self.data_dir)]
+        return sum(sum(process.cpu_times()[:4]) for process in own)
 
     async def _read_out(self) -> None:
         assert self._process.stdout is not None
@@ -249,12 +259,13 @@ def becoming(account: pwd.struct_passwd | None) -> dict[str, Any]:
     return {} if account is None else {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
 
 
-def assert_one_line(text: str, *words: str) -> None:
-    """What stopped a command is said in one line for people, which holds these words."""
-    assert len(text.splitlines()) == 1, text
-    assert text.startswith("error: "), text
+def assert_one_line(err: str, *words: str) -> None:
+    """What stopped a command is said in one line, beside what is logged, and holds these words."""
+    said = [line for line in err.splitlines() if not line.startswith('{"time":')]
+    assert len(said) == 1, err
+    assert said[0].startswith("error: "), err
     for word in words:
-        assert word in text, f"{word!r} is not in: {text}"
+        assert word in said[0], f"{word!r} is not in: {said[0]}"
 
 
 def modes_above(path: Path) -> dict[Path, tuple[int, int, int]]:
@@ -265,6 +276,12 @@ def modes_above(path: Path) -> dict[Path, tuple[int, int, int]]:
             status = folder.stat()
             found[folder] = (status.st_mode, status.st_uid, status.st_gid)
     return found
+
+
+def _used_seconds() -> float:
+    """Processor time that the whole machine has used."""
+    times = psutil.cpu_times()
+    return times.user + times.nice + times.system
 
 
 def _belongs(process: psutil.Process, prefix: str) -> bool:

@@ -5,6 +5,7 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
+from urllib.parse import urlsplit
 
 import asyncpg
 import msgspec
@@ -77,7 +78,7 @@ class Database:
                 init=_prepare,
             )
         except (*UNAVAILABLE, asyncpg.PostgresError, ssl.SSLError, ValueError) as error:
-            raise DatabaseError(f"cannot reach PostgreSQL: {error}") from error
+            raise DatabaseError(_why_unreachable(connect_to, error)) from None
         database = cls(pool, connect_to)
         version: int = await pool.fetchval("SELECT current_setting('server_version_num')::int")
         if version < 150000:
@@ -125,6 +126,22 @@ class Database:
             await asyncio.wait_for(self._pool.close(), timeout=2.0)
         except (TimeoutError, *UNAVAILABLE):
             self._pool.terminate()
+
+
+def _why_unreachable(connect_to: str | dict[str, Any], error: Exception) -> str:
+    """One line with the way out. The driver's own words may quote parts of a URL that it could not read: a password."""
+    if isinstance(error, ValueError):
+        return (
+            "SPRINGLINE_DATABASE_URL cannot be read as user:password@host:port/database: "
+            "percent-encode special characters of the user and the password"
+        )
+    said = str(error).partition("\n")[0] or type(error).__name__
+    why = (error.strerror or said) if isinstance(error, OSError) else said
+    if not isinstance(connect_to, str):
+        return f"cannot reach PostgreSQL: {why}"
+    at = urlsplit(connect_to)
+    where = f" at {at.hostname}:{at.port or 5432}" if at.hostname else ""
+    return f"cannot use the PostgreSQL{where}: {why}; look whether it runs, and at SPRINGLINE_DATABASE_URL"
 
 
 def _arguments(connect_to: str | dict[str, Any]) -> dict[str, Any]:

@@ -52,6 +52,12 @@ def secret_key(directory: Path) -> tuple[bytes, bool]:
     return key, True
 
 
+def forget_secret_key(directory: Path) -> None:
+    """Removes the key file that was made just now and that encrypts nothing: it would hide that the right one is
+    missing."""
+    (directory / SECRET_KEY_FILE).unlink(missing_ok=True)
+
+
 def _read(path: Path) -> bytes | None:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
