@@ -77,15 +77,13 @@ async def list_syncs(call: Call[Nothing, ListSyncs]) -> Response:
         after=query.after,
         limit=query.limit + 1,
     )
-    credentials = await call.services.credentials.of_syncs(call.org_id, [row.credential_no for row in rows])
-    return answer(
-        page(
-            rows,
-            query.limit,
-            key=lambda sync: sync.sync_id,
-            show=lambda sync: sync_object(sync, credentials[sync.credential_no]),
-        )
-    )
+    found = page(rows, query.limit, key=lambda sync: sync.sync_id, show=lambda sync: sync)
+    credentials = await call.services.credentials.of_syncs(call.org_id, [sync.credential_no for sync in found.data])
+    # One that was deleted between the two queries may have no credential any more.
+    shown = [
+        sync_object(sync, credentials[sync.credential_no]) for sync in found.data if sync.credential_no in credentials
+    ]
+    return answer(Listed(data=shown, next_cursor=found.next_cursor))
 
 
 async def get_sync(call: Call[Nothing, Nothing]) -> Response:
@@ -140,6 +138,8 @@ async def _find(call: Call[Any, Any]) -> Sync:
 
 async def _with_credential(call: Call[Any, Any], sync: Sync) -> SyncObject:
     credentials = await call.services.credentials.of_syncs(call.org_id, [sync.credential_no])
+    if sync.credential_no not in credentials:
+        raise call.not_found("sync")
     return sync_object(sync, credentials[sync.credential_no])
 
 
