@@ -25,6 +25,7 @@ LONGEST_ANSWER_BYTES: Final = 256 * 1024 * 1024
 #: A passing fault is tried again at once this often, each time with a permit, before the work is put off.
 QUICK_RETRIES: Final = 3
 _KEEP_ALIVE_SECONDS: Final = 15.0
+_LEASE_LOOK_SECONDS: Final = 0.2
 #: How long a decrypted secret is kept at most.
 _SECRET_SECONDS: Final = 5.0
 
@@ -97,10 +98,13 @@ class Origin:
 
 
 class Fetcher:
-    """Requests of one sync. `on_request` is told each request's purpose, whatever comes of it."""
+    """Requests of one sync. `may_start`: whether the lease has time enough left for one more."""
 
-    def __init__(self, client: HttpClient, origin: Origin, quota: SyncQuota) -> None:
+    def __init__(
+        self, client: HttpClient, origin: Origin, quota: SyncQuota, *, may_start: Callable[[], bool] = lambda: True
+    ) -> None:
         self._client = client
+        self._may_start = may_start
         self._origin = origin
         self._quota = quota
         self.requests = 0
@@ -123,6 +127,9 @@ class Fetcher:
     async def _send(self, request: Request, priority: Priority) -> Answer:
         headers = await self._origin.headers()
         async with self._quota.permit(priority) as permit:
+            # In a lease's last seconds: either it is renewed, or this sync is taken from us and this call cancelled.
+            while not self._may_start():  # noqa: ASYNC110 - nothing tells when a lease was renewed
+                await asyncio.sleep(_LEASE_LOOK_SECONDS)
             self.requests += 1
             try:
                 answer = await send(self._client, self._origin, request, headers=headers, permit=permit)

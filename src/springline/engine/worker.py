@@ -200,7 +200,7 @@ class Worker:
         session = SyncSession(
             sync,
             provider,
-            fetcher=Fetcher(self._client, origin, quota),
+            fetcher=Fetcher(self._client, origin, quota, may_start=self._may_start),
             quota=quota,
             records=RecordWriter(
                 sync_no=sync_no,

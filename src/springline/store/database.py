@@ -16,7 +16,7 @@ Row: TypeAlias = asyncpg.Record
 #: A connection outside the pool.
 Apart: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
-#: No transaction of ours lives longer than this (design, section 4).
+#: A statement that takes longer is broken off: none of ours does.
 STATEMENT_SECONDS = 30.0
 #: More are slower on few cores, and a waiting receiver holds none.
 POOL_CONNECTIONS = 8
@@ -28,6 +28,7 @@ UNAVAILABLE = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
     asyncpg.TooManyConnectionsError,
     ConnectionError,
     asyncio.TimeoutError,
