@@ -23,8 +23,11 @@ QUICK_OVERLAP_SECONDS: Final = 5
 #: The whole late-arrival bound is read again this often.
 FULL_OVERLAP_EVERY_SECONDS: Final = 30.0
 SHORTEST_INTERVAL_SECONDS: Final = 0.5
-#: A poll's pause is this share of the time since the last change.
-QUIET_SHARE: Final = 0.1
+#: So many hints that came late are followed between two polls: with a small quota more would hold up what is fresh.
+LATE_AT_ONCE: Final = 10
+#: A poll's pause is this share of the time since the last change: one cheap request finds the next one soon, also after
+#: a few quiet minutes.
+QUIET_SHARE: Final = 0.02
 #: A poll that saw nothing is saved no more often than this; a gap is told from it.
 IDLE_SAVE_SECONDS: Final = 3600
 #: A gap is answered a day before the feed forgets.
@@ -108,12 +111,13 @@ class FeedPoll:
         for event in unknown:
             part = self._by_type.get(event.type)
             if part is not None and event.upstream_id is not None:
-                is_late = event.at < self._reached - QUICK_OVERLAP_SECONDS
+                # What was said before the cutoff is in the backfill too: it does not hold up what is said from now on.
+                is_late = event.at < max(self._reached - QUICK_OVERLAP_SECONDS, state.cutoff)
                 (self._late if is_late else fresh)[part, event.upstream_id] = event.at
         await self._follow(fresh, served_at)
         self._known.update((event.event_id, event.at) for event in unknown)
         # Late ones are rare, but after a restart they are all that the overlap holds: they must not stop what is fresh.
-        some_late = dict(itertools.islice(self._late.items(), BATCH))
+        some_late = dict(itertools.islice(self._late.items(), LATE_AT_ONCE))
         await self._follow(some_late, served_at)
         for hint in some_late:
             del self._late[hint]

@@ -21,7 +21,7 @@ REST_FACTOR: Final = 4.0
 #: … and the longer nothing changes, the rarer they are, down to this.
 LONGEST_PAUSE_SECONDS: Final = 3600.0
 #: A pause is this share of the time since the last change.
-QUIET_SHARE: Final = 0.1
+QUIET_SHARE: Final = 0.05
 _COMPARED_AT_ONCE: Final = 2000
 
 
