@@ -60,13 +60,16 @@ def _match(found: Sequence[Named], text: str, name_of: Callable[[Named], str], *
         ids = ", ".join(str(getattr(match, "id", "")) for match in matches)
         raise CommandFailed(f"{len(matches)} {noun}s are called {text!r}: say which by its id ({ids})")
     names = sorted({name_of(one) for one in found if name_of(one)})
-    raise CommandFailed(f"there is no {noun} {text!r}{_hint(names, text, noun=noun)}")
+    nameless = sum(not name_of(one) for one in found)
+    raise CommandFailed(f"there is no {noun} {text!r}{_hint(names, text, noun=noun, nameless=nameless)}")
 
 
-def _hint(names: Sequence[str], text: str, *, noun: str) -> str:
+def _hint(names: Sequence[str], text: str, *, noun: str, nameless: int) -> str:
     nearest = difflib.get_close_matches(text, names, n=1)
     if nearest:
         return f": did you mean {nearest[0]!r}?"
+    if nameless:
+        return f": `springline {noun}s list` shows all {len(names) + nameless}, also those without a name"
     if not names:
         return f": there are none yet (`springline {noun}s create --help`)"
     if len(names) <= 5:

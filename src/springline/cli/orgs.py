@@ -23,7 +23,7 @@ def create_organisation(name: str) -> None:
     from springline import composition
 
     settings = load_settings()
-    configure_logs(settings)
+    configure_logs(settings, for_a_moment=True)
     made = run_inside(composition.create_organisation(settings, name))
     note(f"made the organisation {made.name} ({made.id}); its API token, shown only now:")
     say(made.token or "")
@@ -35,6 +35,6 @@ def list_organisations() -> None:
     from springline import composition
 
     settings = load_settings()
-    configure_logs(settings)
+    configure_logs(settings, for_a_moment=True)
     found = run_inside(composition.list_organisations(settings))
     print_table(("name", "id"), [(each.name, each.id) for each in found], empty="there are no organisations yet")

@@ -1,6 +1,7 @@
 """`springline sandbox`: stateful fakes of providers, to try things out without an account."""
 
 import asyncio
+import os
 import signal
 
 import click
@@ -47,6 +48,6 @@ def sandbox_stripe(host: str, port: int, customers: int, seed: int, changes_per_
     try:
         asyncio.run(run())
     except OSError as error:
-        raise CommandFailed(
-            f"cannot listen on {host}:{port}: {error.strerror or error}; choose another --port"
-        ) from None
+        # asyncio puts the address into the error's own words.
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise CommandFailed(f"cannot listen on {host}:{port}: {reason}; choose another --port") from None

@@ -1,5 +1,6 @@
 """`springline serve`, `worker` and `migrate`: the commands that open the database."""
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -42,14 +43,16 @@ def migrate() -> int:
     from springline import composition
 
     settings = load_settings()
-    configure_logs(settings)
+    configure_logs(settings, for_a_moment=True)
     return run_inside(composition.migrate(settings, say=say))
 
 
-def configure_logs(settings: "Settings") -> None:
-    """Logs go to stderr; what is said to the person who started the command goes to stdout."""
+def configure_logs(settings: "Settings", *, for_a_moment: bool = False) -> None:
+    """Logs go to stderr; what is said to the person who started the command goes to stdout. A command that runs
+    `for_a_moment` logs only what is wrong, unless the level is set."""
     from springline import telemetry
 
-    telemetry.configure_logging(
-        format=settings.log_format, level=settings.log_level, stream=sys.stderr, secrets=settings.secrets()
-    )
+    level = settings.log_level
+    if for_a_moment and not os.environ.get("SPRINGLINE_LOG_LEVEL", "").strip():
+        level = "warning"
+    telemetry.configure_logging(format=settings.log_format, level=level, stream=sys.stderr, secrets=settings.secrets())
