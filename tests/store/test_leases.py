@@ -1,0 +1,251 @@
+"""Leases: who may run a credential's syncs, until when, and that nobody else writes (I3)."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from tests.support.made import Made, Maker, write
+from tests.support.waiting import until_blocked
+
+from springline.engine.processes import is_gone, process_start, this_process
+from springline.store.database import Database
+from springline.store.leases import CLAIM_AT_MOST, LeaseStore, Process
+from springline.store.pages import Page, PageStore
+
+HERE = Process("boot", "namespace", "1:1")
+
+
+@pytest.fixture
+def leases(database: Database) -> LeaseStore:
+    return LeaseStore(database)
+
+
+async def _syncs(database: Database, count: int, *, beside: Made | None = None) -> list[Made]:
+    """Syncs with a credential each, and fences that no worker has raised."""
+    made: list[Made] = []
+    for _ in range(count):
+        made.append(await Maker(database).sync(epoch=0, beside=beside or (made[0] if made else None)))
+    return made
+
+
+async def _epochs(database: Database, made: Made) -> tuple[int, int]:
+    row = await database.fetch_row("SELECT epoch, first_epoch FROM sync_fences WHERE sync_no = $1", made.sync_no)
+    assert row is not None
+    return row["epoch"], row["first_epoch"]
+
+
+async def _end_lease(database: Database, worker_no: int) -> None:
+    await database.execute("UPDATE workers SET expires_at = now() WHERE worker_no = $1", worker_no)
+
+
+async def test_a_claim_takes_what_has_no_living_holder(database: Database, leases: LeaseStore) -> None:
+    (made,) = await _syncs(database, 1)
+    first = await leases.register_worker(HERE, 30)
+    second = await leases.register_worker(HERE, 30)
+    assert await leases.claim(first) == 1
+    assert await leases.claim(second) == 0
+    assert await leases.list_leased_syncs(first) == {made.sync_no: (1, 1)}
+    assert await leases.list_leased_syncs(second) == {}
+    sync = await leases.get_leased_sync(made.sync_no, first)
+    assert sync is not None
+    assert (sync.lease_epoch, sync.first_epoch) == (1, 1)
+    assert {name: source.source_no for name, source in sync.sources.items()} == made.sources
+    assert await leases.get_leased_sync(made.sync_no, second) is None
+
+
+async def test_an_expired_lease_is_taken_over_and_the_old_holder_fenced_off(
+    database: Database, leases: LeaseStore
+) -> None:
+    (made,) = await _syncs(database, 1)
+    first = await leases.register_worker(HERE, 30)
+    second = await leases.register_worker(HERE, 30)
+    await leases.claim(first)
+    await _end_lease(database, first)
+    assert not await leases.renew_worker(first, 30)
+    assert await leases.claim(second) == 1
+    assert await _epochs(database, made) == (2, 1)
+    assert await leases.list_leased_syncs(first) == {}
+    sync = await leases.get_leased_sync(made.sync_no, second)
+    assert sync is not None
+    assert sync.lease_epoch > sync.first_epoch  # it follows on somebody
+    pages = PageStore(database)
+    for epoch, fenced_off in ((1, True), (2, False)):
+        page = Page(sync_no=made.sync_no, epoch=epoch, records=[write(made.source_no, "a")], checkpoints={"x": b"1"})
+        _, (committed,) = await pages.commit(made.stream_no, [page])
+        assert committed.fenced_off is fenced_off
+
+
+async def test_a_renewed_lease_stays(database: Database, leases: LeaseStore) -> None:
+    await _syncs(database, 1)
+    first = await leases.register_worker(HERE, 30)
+    await leases.claim(first)
+    assert await leases.renew_worker(first, 60)
+    left: float = await database.fetch_value(
+        "SELECT extract(epoch FROM expires_at - now())::float8 FROM workers WHERE worker_no = $1", first
+    )
+    assert 55 < left <= 60
+    assert await leases.claim(await leases.register_worker(HERE, 30)) == 0
+
+
+async def test_a_clean_stop_gives_everything_back(database: Database, leases: LeaseStore) -> None:
+    await _syncs(database, 2)
+    first = await leases.register_worker(HERE, 30)
+    await leases.claim(first)
+    await leases.release(first)
+    assert await leases.claim(await leases.register_worker(HERE, 30)) == 2
+
+
+async def test_a_takeover_waits_for_a_running_commit(database: Database, leases: LeaseStore) -> None:
+    (made,) = await _syncs(database, 1)
+    first = await leases.register_worker(HERE, 30)
+    second = await leases.register_worker(HERE, 30)
+    await leases.claim(first)
+    await _end_lease(database, first)
+    async with database.connection() as holder:
+        running = holder.transaction()
+        await running.start()
+        # What a commit takes first: its sync's fence, shared.
+        await holder.execute("SELECT 1 FROM sync_fences WHERE sync_no = $1 FOR SHARE", made.sync_no)
+        takeover = asyncio.create_task(leases.claim(second))
+        await until_blocked(database)
+        assert not takeover.done()
+        await running.rollback()
+    assert await takeover == 1
+
+
+async def test_a_sync_made_later_runs_under_its_credentials_lease(database: Database, leases: LeaseStore) -> None:
+    (made,) = await _syncs(database, 1)
+    worker = await leases.register_worker(HERE, 30)
+    await leases.claim(worker)
+    await _end_lease(database, worker)
+    worker = await leases.register_worker(HERE, 30)
+    await leases.claim(worker)
+    later = await Maker(database).sync(epoch=0, beside=made, credential=made.credential)
+    # Until its fence is raised it could not write: it is not to run yet.
+    assert later.sync_no not in await leases.list_leased_syncs(worker)
+    assert await leases.claim(worker) == 0
+    assert await leases.list_leased_syncs(worker) == {made.sync_no: (1, 2), later.sync_no: (1, 2)}
+    assert await _epochs(database, later) == (2, 2)  # it follows on nobody
+    assert await _epochs(database, made) == (2, 1)
+
+
+async def test_what_is_disabled_or_deleted_is_not_run(database: Database, leases: LeaseStore) -> None:
+    first, second = await _syncs(database, 2)
+    syncs = Maker(database).syncs
+    worker = await leases.register_worker(HERE, 30)
+    await leases.claim(worker)
+    await syncs.update(first.org_id, first.sync.sync_id, {"status": "disabled"})
+    await syncs.delete(second.org_id, second.sync.sync_id, keep_records=False)
+    assert await leases.list_leased_syncs(worker) == {}
+    await syncs.update(first.org_id, first.sync.sync_id, {"status": "active"})
+    assert await leases.list_leased_syncs(worker) == {first.sync_no: (3, 1)}
+
+
+async def test_a_credential_without_active_syncs_is_not_claimed(database: Database, leases: LeaseStore) -> None:
+    (made,) = await _syncs(database, 1)
+    await Maker(database).syncs.update(made.org_id, made.sync.sync_id, {"status": "disabled"})
+    assert await leases.claim(await leases.register_worker(HERE, 30)) == 0
+
+
+async def test_one_worker_does_not_take_everything_at_once(database: Database, leases: LeaseStore) -> None:
+    (made,) = await _syncs(database, 1)
+    await database.execute(
+        """
+        WITH c AS (
+            INSERT INTO credentials (
+                credential_id, org_id, provider, kind, account, secret_print, properties, secrets, secret_key_id)
+            SELECT gen_random_uuid(), org_id, provider, kind, 'copy ' || n, '', '{}', '', ''
+            FROM credentials, generate_series(1, $1) n RETURNING *
+        ), s AS (
+            INSERT INTO syncs (sync_id, org_id, provider, stream_no, credential_no, name, collection_ids, rate_limit)
+            SELECT gen_random_uuid(), c.org_id, c.provider, $2, c.credential_no, '', '{}', '{}' FROM c RETURNING *
+        )
+        INSERT INTO sync_fences (stream_no, sync_no) SELECT stream_no, sync_no FROM s
+        """,
+        2 * CLAIM_AT_MOST,
+        made.stream_no,
+    )
+    workers = [await leases.register_worker(HERE, 30) for _ in range(3)]
+    claimed = await asyncio.gather(*(leases.claim(worker) for worker in workers))
+    held = [set(await leases.list_leased_syncs(worker)) for worker in workers]
+    assert max(claimed) <= CLAIM_AT_MOST
+    # A row that another claim has locked is left to it, so that together they may take less than there is.
+    while sum(claimed) < 2 * CLAIM_AT_MOST + 1:
+        more = await leases.claim(workers[0])
+        assert more > 0
+        claimed.append(more)
+    held = [set(await leases.list_leased_syncs(worker)) for worker in workers]
+    assert sum(len(each) for each in held) == 2 * CLAIM_AT_MOST + 1 == len(set().union(*held))
+
+
+async def test_a_claim_does_not_take_what_another_took_meanwhile(database: Database, leases: LeaseStore) -> None:
+    """Two claims of one row: the second has its snapshot before the first commits, and its lock after."""
+    (made,) = await _syncs(database, 1)
+    first = await leases.register_worker(HERE, 30)
+    second = await leases.register_worker(HERE, 30)
+    # Lets the second claim take its snapshot, then wait before it comes to the row.
+    statement = leases._sql["claim_credentials"].replace(
+        "EXISTS (\n", "(SELECT true FROM pg_advisory_lock(7)) AND EXISTS (\n", 1
+    )
+    assert "pg_advisory_lock" in statement
+    async with database.connection() as gate:
+        await gate.execute("SELECT pg_advisory_lock(7)")
+        waiting = asyncio.create_task(database.fetch(statement, second, 100))
+        await until_blocked(database)
+        assert await leases.claim(first) == 1
+        await gate.execute("SELECT pg_advisory_unlock(7)")
+        assert await waiting == []
+    assert await leases.list_leased_syncs(first) == {made.sync_no: (1, 1)}
+
+
+async def test_workers_long_gone_are_forgotten(database: Database, leases: LeaseStore) -> None:
+    worker = await leases.register_worker(HERE, 30)
+    await leases.remove_expired_workers()
+    assert await leases.list_neighbours(HERE) == {worker: "1:1"}
+    await database.execute("UPDATE workers SET expires_at = now() - interval '2 hours'")
+    await leases.remove_expired_workers()
+    assert await leases.list_neighbours(HERE) == {}
+
+
+def test_a_killed_process_is_provably_gone() -> None:
+    assert not is_gone(this_process().process_start)
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    start = process_start(process.pid)
+    assert start is not None
+    assert not is_gone(start)
+    os.kill(process.pid, signal.SIGKILL)
+    # Before anybody has asked for its exit status: what remains of it holds nothing.
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    assert is_gone(start)
+    process.communicate()
+    assert is_gone(start)
+    # A process that has the number now is another one.
+    assert is_gone(f"{os.getpid()}:1")
+
+
+async def test_what_a_gone_process_held_is_free_at_once(database: Database, leases: LeaseStore) -> None:
+    await _syncs(database, 1)
+    first = await leases.register_worker(HERE, 3600)
+    elsewhere = await leases.register_worker(Process("other boot", "namespace", "1:1"), 3600)
+    await leases.claim(first)
+    assert set(await leases.list_neighbours(HERE)) == {first}
+    assert elsewhere not in await leases.list_neighbours(HERE)
+    await leases.remove_workers([first])
+    assert await leases.claim(await leases.register_worker(HERE, 30)) == 1
+
+
+async def test_blocks_of_starts_are_remembered_for_as_long_as_a_window_reaches(
+    database: Database, leases: LeaseStore
+) -> None:
+    (made,) = await _syncs(database, 1)
+    await leases.open_quota_block(made.sync_no, 5, keep_seconds=60)
+    await database.execute("UPDATE quota_blocks SET opened_at = opened_at - interval '50 s'")
+    await leases.open_quota_block(made.sync_no, 7, keep_seconds=60)
+    blocks = await leases.list_quota_blocks(made.sync_no)
+    assert [block.starts for block in blocks] == [5, 7]
+    assert 50 <= blocks[0].age_seconds < 59
+    await leases.open_quota_block(made.sync_no, 9, keep_seconds=40)
+    assert [block.starts for block in await leases.list_quota_blocks(made.sync_no)] == [7, 9]
