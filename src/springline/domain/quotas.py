@@ -6,6 +6,7 @@ requests do not all travel equally long. A window longer than 60 s is paced: any
 its requests.
 """
 
+from bisect import insort
 from collections import deque
 from typing import Final
 
@@ -15,51 +16,59 @@ MARGIN: Final = 0.02
 PACED_ABOVE_SECONDS: Final = 60.0
 #: Bulk work may run ahead of its even pace by this share of a window.
 BULK_BURST: Final = 0.05
+_NEVER: Final = float("inf")
 
 
 class Start:
-    """One request's start, on the monotonic clock. It is taken when the permit is given and moved when the request is
-    really written."""
+    """One request's start. Between the permit and the moment when the request is really written, anything can pass: a
+    connection has to be made first. Until then its slot is taken and its time not known."""
 
     __slots__ = ("at",)
 
-    def __init__(self, at: float) -> None:
-        self.at = at
+    def __init__(self) -> None:
+        self.at: float | None = None
 
 
 class Window:
     """At most `allowed` starts in any `interval` seconds."""
 
-    __slots__ = ("_starts", "allowed", "interval")
+    __slots__ = ("_at", "_unwritten", "allowed", "interval")
 
     def __init__(self, allowed: int, interval: float) -> None:
         self.allowed = allowed
         self.interval = interval
-        self._starts: deque[Start] = deque()
+        self._at: deque[float] = deque()  # ascending
+        self._unwritten = 0
 
     def free_at(self, now: float) -> float:
-        """When the next start is allowed: `now`, or later."""
-        self._forget(now)
-        if len(self._starts) < self.allowed:
+        """When the next start is allowed: `now`, or later; infinity while that depends on starts without a time."""
+        too_many = self.used(now) - self.allowed
+        if too_many < 0:
             return now
-        # The oldest of the last `allowed` starts decides.
-        return self._starts[len(self._starts) - self.allowed].at + self._held
+        return self._at[too_many] + self._held if too_many < len(self._at) else _NEVER
 
-    def record(self, start: Start) -> None:
-        self._starts.append(start)
+    def take(self) -> None:
+        """A slot is taken; `write` says when its start was."""
+        self._unwritten += 1
+
+    def write(self, at: float) -> None:
+        """One of the starts without a time was at this one."""
+        self._unwritten -= 1
+        self.assume_used(at)
+
+    def assume_used(self, at: float) -> None:
+        """One more start, at this time."""
+        insort(self._at, at)
 
     def used(self, now: float) -> int:
         """Starts that the running window holds."""
-        self._forget(now)
-        return len(self._starts)
+        while self._at and self._at[0] + self._held <= now:
+            self._at.popleft()
+        return len(self._at) + self._unwritten
 
     @property
     def _held(self) -> float:
         return self.interval * (1 + MARGIN)
-
-    def _forget(self, now: float) -> None:
-        while self._starts and self._starts[0].at + self._held <= now:
-            self._starts.popleft()
 
 
 class WindowSet:
@@ -77,32 +86,42 @@ class WindowSet:
         self._bulk_at = float("-inf")  # when an evenly paced bulk start would be due
 
     def free_at(self, now: float, *, bulk: bool) -> float:
-        """When a request may start; infinity while too many are running."""
+        """When a request may start; infinity while that depends on requests under way."""
         if self.max_concurrent and self.running >= self.max_concurrent:
-            return float("inf")
+            return _NEVER
         at = max(window.free_at(now) for window in self._windows)
         if bulk:
             ahead = self._gap * max(1.0, self.allowed * BULK_BURST)
             at = max(at, self._bulk_at - ahead + self._gap)
         return at
 
-    def take(self, start: Start, *, bulk: bool) -> None:
-        """Records a start and counts a running request."""
+    def take(self, now: float, *, bulk: bool) -> Start:
+        """Takes a slot for a request, which runs until it is given back."""
         self.running += 1
         for window in self._windows:
-            window.record(start)
+            window.take()
         if bulk:
-            self._bulk_at = max(self._bulk_at, start.at) + self._gap
+            self._bulk_at = max(self._bulk_at, now) + self._gap
+        return Start()
 
-    def give_back(self) -> None:
-        """A request has ended."""
+    def write(self, start: Start, at: float) -> None:
+        """The request is written now; only the first time counts."""
+        if start.at is None:
+            start.at = at
+            for window in self._windows:
+                window.write(at)
+
+    def give_back(self, start: Start, now: float) -> None:
+        """A request has ended. One that was not written may have been, as far as we know."""
+        self.write(start, now)
         self.running -= 1
 
     def assume_used(self, starts: int, at: float) -> None:
         """Counts starts of a former holder as of the monotonic time `at`."""
         for _ in range(min(starts, self.allowed)):
             for window in self._windows:
-                window.record(Start(at))
+                window.assume_used(at)
 
     def used(self, now: float) -> int:
+        """Starts that the running window holds."""
         return self._windows[0].used(now)

@@ -35,14 +35,14 @@ class Priority(IntEnum):
 class Permit:
     """The right to start one request."""
 
-    __slots__ = ("_start",)
+    __slots__ = ("_written",)
 
-    def __init__(self, start: Start) -> None:
-        self._start = start
+    def __init__(self, written: Callable[[float], None]) -> None:
+        self._written = written
 
     def started(self, at: float) -> None:
         """The request is being written now: from here on the window counts."""
-        self._start.at = max(self._start.at, at)
+        self._written(at)
 
 
 class SyncQuota:
@@ -70,11 +70,16 @@ class SyncQuota:
     async def permit(self, priority: Priority) -> AsyncIterator[Permit]:
         """Waits for a free start; the request counts as running until the block is left."""
         start = await self._take(priority)
+
+        def written(at: float) -> None:
+            self._windows.write(start, at)
+            if self._waiting:
+                self._dispatch()
+
         try:
-            yield Permit(start)
+            yield Permit(written)
         finally:
-            self._windows.give_back()
-            self._dispatch()
+            self._give_back(start)
 
     def slow_down(self, seconds: float) -> None:
         """The provider says that it is too much: nothing starts for a while."""
@@ -101,18 +106,19 @@ class SyncQuota:
             start = await ticket
         except asyncio.CancelledError:
             if ticket.done() and not ticket.cancelled():
-                self._windows.give_back()
-                self._dispatch()
+                self._give_back(ticket.result())
             raise
         if self._open_block is not None:
             try:
                 await self._count_ahead(self._open_block)
             except BaseException:
-                self._windows.give_back()
-                self._dispatch()
+                self._give_back(start)
                 raise
-            start.at = max(start.at, self._clock())
         return start
+
+    def _give_back(self, start: Start) -> None:
+        self._windows.give_back(start, self._clock())
+        self._dispatch()
 
     async def _count_ahead(self, open_block: Callable[[int], Awaitable[None]]) -> None:
         """Writes a block of starts before the first of them is used."""
@@ -141,6 +147,4 @@ class SyncQuota:
                     self._timer = asyncio.get_running_loop().call_later(at - now, self._dispatch)
                 return
             heapq.heappop(self._waiting)
-            start = Start(now)
-            self._windows.take(start, bulk=bulk)
-            ticket.set_result(start)
+            ticket.set_result(self._windows.take(now, bulk=bulk))

@@ -1,0 +1,154 @@
+"""Permits as those who wait for them see it, in simulated time."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from typing import NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.support.simulated_time import run_simulated
+
+from springline.engine.quotas import BLOCK_SHARE, WAITED_OUT_SECONDS, Priority, SyncQuota
+from springline.providers.vocabulary import RateLimit
+
+_EPSILON = 1e-6
+
+
+class Wish(NamedTuple):
+    """Somebody who wants a permit. `gives_up_after`: cancelled so long after asking, if it still waits then."""
+
+    at: float
+    priority: Priority
+    write_after: float
+    end_after: float
+    gives_up_after: float | None
+
+
+class Seen(NamedTuple):
+    """When somebody asked, got the permit, and wrote the request; None: never."""
+
+    wish: Wish
+    granted_at: float | None
+    written_at: float | None
+
+
+async def _want(quota: SyncQuota, clock: Callable[[], float], wish: Wish) -> Seen:
+    granted_at = written_at = None
+
+    async def ask() -> None:
+        nonlocal granted_at, written_at
+        async with quota.permit(wish.priority) as permit:
+            granted_at = clock()
+            await asyncio.sleep(wish.write_after)
+            written_at = clock()
+            permit.started(written_at)
+            await asyncio.sleep(wish.end_after)
+
+    await asyncio.sleep(wish.at)
+    with suppress(TimeoutError):
+        await asyncio.wait_for(ask(), wish.gives_up_after)
+    return Seen(wish, granted_at, written_at)
+
+
+def watch(limit: RateLimit, wishes: list[Wish]) -> list[Seen]:
+    async def main(clock: Callable[[], float]) -> list[Seen]:
+        quota = SyncQuota(limit, clock=clock)
+        return list(await asyncio.gather(*(_want(quota, clock, wish) for wish in wishes)))
+
+    return run_simulated(main)
+
+
+WISHES = st.lists(
+    st.builds(
+        Wish,
+        at=st.floats(0, 5),
+        priority=st.sampled_from(Priority),
+        write_after=st.one_of(st.just(0.0), st.floats(0, 3)),
+        end_after=st.floats(0, 1),
+        gives_up_after=st.one_of(st.none(), st.floats(0, 4)),
+    ),
+    max_size=40,
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(allowed=st.integers(1, 6), most=st.sampled_from((0, 2)), wishes=WISHES)
+def test_never_too_many_and_the_urgent_first(allowed: int, most: int, wishes: list[Wish]) -> None:
+    seen = watch(RateLimit(allowed_requests=allowed, interval=1.0, max_concurrent_requests=most), wishes)
+    written = sorted(one.written_at for one in seen if one.written_at is not None)
+    for first, last in zip(written, written[allowed:], strict=False):
+        assert last - first >= 1.0 - _EPSILON
+    assert all(one.written_at is not None for one in seen if one.wish.gives_up_after is None)
+    granted = [one for one in seen if one.granted_at is not None]
+    for one in granted:
+        for other in granted:
+            assert one.granted_at is not None
+            assert other.granted_at is not None
+            if other.wish.priority < one.wish.priority and other.wish.at < one.granted_at - _EPSILON:
+                assert other.granted_at <= one.granted_at + _EPSILON, f"{other} waited while {one} went"
+
+
+def test_first_come_first_served_among_equals() -> None:
+    wishes = [Wish(0.001 * number, Priority.backfill, 0.0, 0.0, None) for number in range(50)]
+    granted = [one.granted_at for one in watch(RateLimit(allowed_requests=5, interval=1.0), wishes)]
+    assert granted == sorted(granted, key=lambda at: at or 0.0)
+
+
+@pytest.mark.parametrize("priority", [Priority.urgent, Priority.backfill])
+def test_nearly_all_is_used_while_there_is_work(priority: Priority) -> None:
+    wishes = [Wish(0.0, priority, 0.0, 0.01, None) for _ in range(200)]
+    written = sorted(one.written_at or 0.0 for one in watch(RateLimit(allowed_requests=20, interval=1.0), wishes))
+    assert 0.95 * (written[-1] - written[0]) <= 199 / 20
+
+
+def test_a_pause_that_the_provider_asks_for_is_kept() -> None:
+    async def main(clock: Callable[[], float]) -> float:
+        quota = SyncQuota(RateLimit(allowed_requests=100, interval=1.0), clock=clock)
+        quota.slow_down(7.0)
+        async with quota.permit(Priority.waiting):
+            return clock()
+
+    assert run_simulated(main) >= 7.0
+
+
+def test_starts_of_long_windows_are_written_ahead_in_blocks() -> None:
+    """What the database does not know of never exceeds a twentieth of the window."""
+    limit = RateLimit(allowed_requests=100, interval=WAITED_OUT_SECONDS * 6)
+
+    async def main(clock: Callable[[], float]) -> None:
+        recorded = used = 0
+
+        async def open_block(starts: int) -> None:
+            nonlocal recorded
+            await asyncio.sleep(0.01)
+            recorded += starts
+
+        quota = SyncQuota(limit, clock=clock, open_block=open_block)
+
+        async def one() -> None:
+            nonlocal used
+            async with quota.permit(Priority.urgent):
+                used += 1
+                assert used <= recorded <= used + limit.allowed_requests * BLOCK_SHARE
+
+        await asyncio.gather(*(one() for _ in range(90)))
+
+    run_simulated(main)
+
+
+def test_a_block_that_cannot_be_written_costs_nothing() -> None:
+    async def main(clock: Callable[[], float]) -> None:
+        async def fail(starts: int) -> None:
+            raise ConnectionError
+
+        quota = SyncQuota(
+            RateLimit(allowed_requests=10, interval=60.0, max_concurrent_requests=1), clock=clock, open_block=fail
+        )
+        for _ in range(5):
+            with pytest.raises(ConnectionError):
+                async with quota.permit(Priority.poll):
+                    pass
+
+    run_simulated(main)
