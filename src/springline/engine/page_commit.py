@@ -4,9 +4,12 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
+from springline import telemetry
 from springline.domain.records import Outcome
 from springline.store.database import UNAVAILABLE
 from springline.store.pages import CommittedPage, Page, PageRefused, PageStore
+
+log = telemetry.logger("commits")
 
 #: What one statement takes at most.
 MOST_RECORDS: Final = 1000
@@ -37,6 +40,7 @@ class StreamWriter:
         """Returns when the page is durable. Raises PageRefused if the database will never take it.
 
         While the database is not available it waits: the statement may have run, and running it again changes nothing.
+        A page whose caller was cancelled before its turn came is not written.
         """
         future: asyncio.Future[CommittedPage] = asyncio.get_running_loop().create_future()
         self._ready.append((page, future))
@@ -57,6 +61,8 @@ class StreamWriter:
         try:
             while self._ready:
                 together = _take_together(self._ready)
+                if not together:
+                    continue
                 try:
                     await self._write(together)
                 except asyncio.CancelledError:
@@ -88,7 +94,8 @@ class StreamWriter:
         while True:
             try:
                 head_idx, committed = await self._store.commit(self.stream_no, pages)
-            except UNAVAILABLE:
+            except UNAVAILABLE as error:
+                log.warning("commits.database_unavailable", error=error, stream_no=self.stream_no)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
                 continue
@@ -110,22 +117,31 @@ def _settle(
 
 
 def _take_together(ready: list[_Waiting]) -> list[_Waiting]:
-    """The first pages that fit one statement: no key twice, no checkpoint twice. They leave `ready`."""
+    """The first pages that fit one statement: no key twice, no checkpoint twice, one epoch per sync. They leave
+    `ready`, and so do those before them for which nobody waits any more."""
     together: list[_Waiting] = []
-    records = size = 0
+    taken = records = size = 0
     keys: set[tuple[int, str]] = set()
     marks: set[tuple[int, str]] = set()
+    epochs: dict[int, int] = {}
     for page, future in ready:
+        if future.done():
+            taken += 1
+            continue
         page_keys = {(record.source_no, record.upstream_id) for record in page.records}
         page_marks = {(page.sync_no, name) for name in page.checkpoints}
         records += len(page.records)
         size += page.size
-        if together and (records > MOST_RECORDS or size > MOST_BYTES or keys & page_keys or marks & page_marks):
+        is_too_much = records > MOST_RECORDS or size > MOST_BYTES
+        if together and (is_too_much or keys & page_keys or marks & page_marks):
             break
+        if epochs.setdefault(page.sync_no, page.epoch) != page.epoch:
+            break  # its sync was taken over meanwhile: each epoch is asked for by itself (I3)
         together.append((page, future))
+        taken += 1
         keys |= page_keys
         marks |= page_marks
-    del ready[: len(together)]
+    del ready[:taken]
     return together
 
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from springline.domain.errors import SpringlineError
 from springline.domain.fingerprints import content_print, raw_print
@@ -12,6 +12,8 @@ from springline.engine.page_commit import MOST_BYTES, MOST_RECORDS, StreamWriter
 from springline.store.pages import Page, PageRefused, PageStore, RecordWrite, StoredPrint
 
 _DAY_US: Final = 86_400_000_000
+#: Records that the store has never known are remembered as gone, up to so many.
+_MOST_GONE: Final = 10_000
 
 
 class FencedOff(SpringlineError):
@@ -41,6 +43,14 @@ class Written:
                 self.deleted += outcome is Outcome.deleted
 
 
+class Reading(NamedTuple):
+    """What was known when a read of the API began (I11): the stream's index, and how many records had been seen to be
+    gone of which the store knew nothing."""
+
+    as_of: int
+    gone: int
+
+
 class RecordWriter:
     """Writes the records of one sync under its lease epoch."""
 
@@ -52,26 +62,45 @@ class RecordWriter:
         self._epoch = epoch
         self._max_age_days = max_age_days
         self._store = store
+        # A deletion of what the store does not know leaves nothing there that would hold back an older read.
+        self._gone: dict[tuple[int, str], int] = {}
+        self._gone_seen = 0
+
+    def begin_reading(self) -> Reading:
+        """To be taken before a request is sent, and given along with what it brings."""
+        return Reading(self.writer.head_idx, self._gone_seen)
+
+    def note_gone(self, source_no: int, upstream_ids: Iterable[str]) -> None:
+        """These are gone in the API, and were never stored: a read that began earlier may still bring them."""
+        self._gone_seen += 1
+        for upstream_id in upstream_ids:
+            self._gone.pop((source_no, upstream_id), None)
+            self._gone[source_no, upstream_id] = self._gone_seen
+        while len(self._gone) > _MOST_GONE:
+            del self._gone[next(iter(self._gone))]
 
     async def write(
         self,
         source_no: int,
         records: Iterable[PageRecord],
         *,
-        as_of: int,
+        reading: Reading,
         detected_by: DetectedBy,
         mostly_known: bool,
         checkpoints: Mapping[str, bytes | None] | None = None,
     ) -> Written:
-        """Writes what a read that began at `as_of` brought. `mostly_known`: look first what is stored, so that
-        unchanged records cost one look-up and no write. Raises FencedOff."""
+        """Writes what a read brought. `mostly_known`: look first what is stored, so that unchanged records cost one
+        look-up and no write. Raises FencedOff."""
         unique = {record.upstream_id: record for record in records if not self._is_too_old(record)}
         written = Written()
+        for upstream_id in [key for key in unique if self._gone.get((source_no, key), 0) > reading.gone]:
+            written.stale.append(upstream_id)
+            del unique[upstream_id]
         writes = [
             RecordWrite(
                 source_no,
                 record.upstream_id,
-                as_of,
+                reading.as_of,
                 detected_by,
                 record.data,
                 raw_print(record.data),
@@ -88,7 +117,13 @@ class RecordWriter:
         return written
 
     async def delete(
-        self, source_no: int, upstream_ids: Iterable[str], *, as_of: int, detected_by: DetectedBy, evidence: Evidence
+        self,
+        source_no: int,
+        upstream_ids: Iterable[str],
+        *,
+        reading: Reading,
+        detected_by: DetectedBy,
+        evidence: Evidence,
     ) -> Written:
         """Publishes records as gone in the API (I5: the caller holds the proof). Raises FencedOff."""
         written = Written()
@@ -96,7 +131,7 @@ class RecordWriter:
             RecordWrite(
                 source_no,
                 upstream_id,
-                as_of,
+                reading.as_of,
                 detected_by,
                 deleted_reason=DeletedReason.upstream,
                 evidence=evidence,
@@ -110,10 +145,11 @@ class RecordWriter:
         """Writes checkpoints alone. Raises FencedOff."""
         await self._commit([], checkpoints, Written())
 
-    async def known_live(self, source_no: int, upstream_ids: Sequence[str]) -> list[str]:
-        """Those that are stored and not deleted."""
+    async def split_gone(self, source_no: int, upstream_ids: Sequence[str]) -> tuple[list[str], list[str]]:
+        """Of what is gone in the API: those that are stored and live, and those that were never stored."""
         known = await self._store.known_prints(self.writer.stream_no, [(source_no, key) for key in upstream_ids])
-        return [upstream_ids[place] for place, stored in known.items() if not stored.deleted]
+        live = [upstream_ids[place] for place, stored in known.items() if not stored.deleted]
+        return live, [key for place, key in enumerate(upstream_ids) if place not in known]
 
     async def hold(self, source_no: int, rejected: Sequence[RejectedRecord]) -> None:
         """Keeps back pieces of a page that are no records."""
@@ -181,6 +217,8 @@ class RecordWriter:
         try:
             committed = await self.writer.commit(page)
         except PageRefused as error:
+            if not writes:
+                raise
             await self._commit_singly(writes, checkpoints, written, str(error))
             return
         if committed.fenced_off:

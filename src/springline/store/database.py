@@ -21,15 +21,15 @@ STATEMENT_SECONDS = 30.0
 #: More are slower on few cores, and a waiting receiver holds none.
 POOL_CONNECTIONS = 8
 
-#: What a lost or restarting database raises: the operation may be tried again.
+#: What a lost, restarting or exhausted database raises: the operation may be tried again.
 UNAVAILABLE = (
     asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
+    asyncpg.OperatorInterventionError,  # it is starting, stopping or failing over, or somebody cancelled the statement
+    asyncpg.InsufficientResourcesError,  # its disk, its memory or its connections are used up
+    asyncpg.TransactionRollbackError,  # a deadlock or a conflict
+    asyncpg.ReadOnlySQLTransactionError,  # the other server of a pair took over
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
-    asyncpg.TooManyConnectionsError,
     ConnectionError,
     asyncio.TimeoutError,
     OSError,
