@@ -66,7 +66,7 @@ class CredentialImporter:
             )
             try:
                 if found is None:
-                    return await self._create(org_id, presented, identity)
+                    return await self._create(org_id, presented, identity, account)
                 imported = await self._update(org_id, found, presented, identity, verified=verify, replace=replace)
             except AccountTaken:
                 # Somebody imported the same account meanwhile: it is found now.
@@ -129,14 +129,17 @@ class CredentialImporter:
         accounts = [known_account(identity, data_set=data_set, distinction=each) for each in distinctions]
         return _Identity(accounts, prints)
 
-    async def _create(self, org_id: uuid.UUID, presented: Presented, identity: "_Identity") -> Imported:
+    async def _create(
+        self, org_id: uuid.UUID, presented: Presented, identity: "_Identity", account: Account | None
+    ) -> Imported:
         credential = await self._store.create(
             org_id,
             provider=presented.provider.name,
             kind=presented.kind.name,
             account=identity.accounts[0],
             secret_print=identity.secret_prints[0],
-            name=presented.changes.get("name"),
+            # Unless it is given one, it is called what the provider calls the account.
+            name=presented.changes.get("name") or (account.label if account is not None else None),
             properties=presented.properties,
             metadata=presented.changes.get("metadata", {}),
         )

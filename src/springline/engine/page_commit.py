@@ -48,6 +48,10 @@ class StreamWriter:
             self._task = asyncio.create_task(self._write_all())
         return await future
 
+    async def settle(self) -> None:
+        """Returns when all that was handed over before is committed, also for callers that no longer wait."""
+        await self.commit(Page(sync_no=0, epoch=0))
+
     async def close(self) -> None:
         """Drops what is not committed yet; whoever waits is cancelled."""
         if self._task is not None:

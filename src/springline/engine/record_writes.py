@@ -12,7 +12,7 @@ from springline.engine.page_commit import MOST_BYTES, MOST_RECORDS, StreamWriter
 from springline.store.pages import Page, PageRefused, PageStore, RecordWrite, StoredPrint
 
 _DAY_US: Final = 86_400_000_000
-#: Records that the store has never known are remembered as gone, up to so many.
+#: So many records are remembered as gone: reads do not take that long.
 _MOST_GONE: Final = 10_000
 
 
@@ -44,8 +44,8 @@ class Written:
 
 
 class Reading(NamedTuple):
-    """What was known when a read of the API began (I11): the stream's index, and how many records had been seen to be
-    gone of which the store knew nothing."""
+    """What was known when a read of the API began (I11): the stream's index, and how often records had been seen to be
+    gone."""
 
     as_of: int
     gone: int
@@ -71,7 +71,8 @@ class RecordWriter:
         return Reading(self.writer.head_idx, self._gone_seen)
 
     def note_gone(self, source_no: int, upstream_ids: Iterable[str]) -> None:
-        """These are gone in the API, and were never stored: a read that began earlier may still bring them."""
+        """These are gone in the API: a read that began earlier may still bring them. To be called before looking what
+        of them is stored."""
         self._gone_seen += 1
         for upstream_id in upstream_ids:
             self._gone.pop((source_no, upstream_id), None)
@@ -93,7 +94,7 @@ class RecordWriter:
         look-up and no write. Raises FencedOff."""
         unique = {record.upstream_id: record for record in records if not self._is_too_old(record)}
         written = Written()
-        for upstream_id in [key for key in unique if self._gone.get((source_no, key), 0) > reading.gone]:
+        for upstream_id in self._gone_since(reading, source_no, unique):
             written.stale.append(upstream_id)
             del unique[upstream_id]
         writes = [
@@ -114,7 +115,15 @@ class RecordWriter:
         if mostly_known:
             writes = await self._without_unchanged(writes, written)
         await self._commit(writes, checkpoints or {}, written)
+        # What was seen to be gone meanwhile may have been looked for in the store before this was there.
+        stored = [key for key in unique if key not in written.stale]
+        written.stale += self._gone_since(reading, source_no, stored)
         return written
+
+    def _gone_since(self, reading: Reading, source_no: int, upstream_ids: Iterable[str]) -> list[str]:
+        if self._gone_seen == reading.gone:
+            return []
+        return [key for key in upstream_ids if self._gone.get((source_no, key), 0) > reading.gone]
 
     async def delete(
         self,
@@ -145,14 +154,13 @@ class RecordWriter:
         """Writes checkpoints alone. Raises FencedOff."""
         await self._commit([], checkpoints, Written())
 
-    async def split_gone(self, source_no: int, upstream_ids: Sequence[str]) -> tuple[list[str], list[str]]:
-        """Of what is gone in the API: those that are stored and live, and those that were never stored."""
+    async def known_live(self, source_no: int, upstream_ids: Sequence[str]) -> list[str]:
+        """Those that are stored and not deleted."""
         known = await self._store.known_prints(self.writer.stream_no, [(source_no, key) for key in upstream_ids])
-        live = [upstream_ids[place] for place, stored in known.items() if not stored.deleted]
-        return live, [key for place, key in enumerate(upstream_ids) if place not in known]
+        return [upstream_ids[place] for place, stored in known.items() if not stored.deleted]
 
     async def hold(self, source_no: int, rejected: Sequence[RejectedRecord]) -> None:
-        """Keeps back pieces of a page that are no records."""
+        """Keeps back pieces of a page that are no records; the same bytes are held once."""
         for piece in rejected:
             await self._store.hold(
                 self.writer.stream_no,
@@ -163,6 +171,10 @@ class RecordWriter:
                 content=piece.data,
                 content_print=raw_print(piece.data),
             )
+
+    async def summarise_holds(self, source_no: int) -> tuple[int, str | None]:
+        """How much of a source is held, and why the last of it was."""
+        return await self._store.summarise_holds(self.writer.stream_no, source_no)
 
     def _is_too_old(self, record: PageRecord) -> bool:
         """Older than `max_age_days` by the API's own time: never written."""

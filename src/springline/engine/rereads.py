@@ -60,7 +60,7 @@ class Rereader:
         self, part: CollectionSession, upstream_ids: list[str], detected_by: DetectedBy, evidence: Evidence
     ) -> Written:
         session = self._session
-        as_of = session.head_idx
+        reading = session.records.begin_reading()
         answers = await asyncio.gather(
             *(self._read(part, upstream_id) for upstream_id in upstream_ids), return_exceptions=True
         )
@@ -74,19 +74,20 @@ class Rereader:
             for upstream_id, answer in zip(upstream_ids, answers, strict=True)
             if isinstance(answer, _Gone)
         }
-        if rejected:
-            await session.records.hold(part.source_no, rejected)
-            part.held += len(rejected)
+        await session.hold(part, rejected)
         written = await session.records.write(
-            part.source_no, found, as_of=as_of, detected_by=detected_by, mostly_known=True
+            part.source_no, found, reading=reading, detected_by=detected_by, mostly_known=True
         )
         session.count(part, written)
-        live = await session.records.known_live(part.source_no, list(gone)) if gone else []
+        live: list[str] = []
+        if gone:
+            session.records.note_gone(part.source_no, gone)
+            live = await session.records.known_live(part.source_no, list(gone))
         if live:
             if not all(gone[upstream_id].said_so for upstream_id in live):
                 await self._prove_access(part, set(gone))
             deleted = await session.records.delete(
-                part.source_no, live, as_of=as_of, detected_by=detected_by, evidence=evidence
+                part.source_no, live, reading=reading, detected_by=detected_by, evidence=evidence
             )
             session.count(part, deleted)
             written.changed += deleted.changed

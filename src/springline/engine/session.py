@@ -5,10 +5,10 @@ from collections.abc import Awaitable, Callable
 
 from springline.domain.checkpoints import backfill_name, sweep_name
 from springline.domain.errors import ProviderBroken
-from springline.domain.records import DetectedBy
+from springline.domain.records import DetectedBy, RejectedRecord
 from springline.engine.fetch import Fetcher
 from springline.engine.quotas import SyncQuota
-from springline.engine.record_writes import RecordWriter, Written
+from springline.engine.record_writes import Reading, RecordWriter, Written
 from springline.providers.pages import PageParser, ParsedPage
 from springline.providers.vocabulary import Answer, Collection, Provider
 from springline.store.leases import LeasedSource, LeasedSync
@@ -28,7 +28,8 @@ class CollectionSession:
         self.phase = "backfill"
         self.records = 0
         self.requests = 0
-        self.held = 0
+        #: How many records and pages are held, and why the last one was.
+        self.held: tuple[int, str | None] = (0, None)
         #: Monotonic time of the last change found, by whatever means.
         self.changed_at = time.monotonic()
         self.last_sweep_at: float | None = None
@@ -67,30 +68,23 @@ class SyncSession:
         #: Bound by `engine.rereads`, so that whatever writes a page can have its stale records read again.
         self.reread: Callable[[CollectionSession, list[str], DetectedBy], Awaitable[Written]]
 
-    @property
-    def head_idx(self) -> int:
-        """The `as_of` of a read that begins now."""
-        return self.records.writer.head_idx
-
     async def write_page(
         self,
         part: CollectionSession,
         page: ParsedPage,
         *,
-        as_of: int,
+        reading: Reading,
         detected_by: DetectedBy,
         mostly_known: bool,
         checkpoints: dict[str, bytes | None] | None = None,
     ) -> Written:
         """Writes a page and settles what it leaves open: rejected pieces are held, stale records are read again, and
         only then its checkpoints are written (I1)."""
-        if page.rejected:
-            await self.records.hold(part.source_no, page.rejected)
-            part.held += len(page.rejected)
+        await self.hold(part, page.rejected)
         written = await self.records.write(
             part.source_no,
             page.records,
-            as_of=as_of,
+            reading=reading,
             detected_by=detected_by,
             mostly_known=mostly_known,
             checkpoints=checkpoints,
@@ -105,6 +99,12 @@ class SyncSession:
         if checkpoints:
             self.remember(checkpoints)
         return written
+
+    async def hold(self, part: CollectionSession, rejected: list[RejectedRecord]) -> None:
+        """Keeps back what is no record that can be kept, and takes note of it."""
+        if rejected:
+            await self.records.hold(part.source_no, rejected)
+            part.held = await self.records.summarise_holds(part.source_no)
 
     def count(self, part: CollectionSession, written: Written) -> None:
         """Takes note of what was written."""

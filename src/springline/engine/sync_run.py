@@ -114,6 +114,7 @@ class SyncRun:
             part.records = await self.session.stored.count_live(
                 self.session.sync.stream_no, part.source_no, most=_COUNTED_AT_MOST
             )
+            part.held = await self.session.records.summarise_holds(part.source_no)
         await self.session.records.writer.refresh_head()
 
     def start_due(self, now: float) -> None:
@@ -200,19 +201,21 @@ class SyncRun:
         title = self.session.provider.title
         if isinstance(error, CredentialDead):
             pause = MENDED_EVERY_SECONDS
-            note = f"{title} no longer accepts this credential: {error.words} Replace its key."
+            note = f"{title} no longer accepts this credential: {_sentence(error.words)} Replace its key."
             self._parts["credential"] = self._since("credential", "error", note)
         elif isinstance(error, NotPermitted):
             pause = MENDED_EVERY_SECONDS
-            self._note(work, "error", f"{title} does not permit this credential to read it: {error.words} Grant it.")
+            words = _sentence(error.words)
+            self._note(work, "error", f"{title} does not permit this credential to read it: {words} Grant it.")
         elif isinstance(error, RetryLater):
             pause = max(pause, error.after_seconds or 0.0)
             if work.failures > 1:
                 self._parts["provider"] = self._since(
-                    "provider", "warn", f"{title} cannot answer: {error.words}. It is asked again by itself."
+                    "provider", "warn", f"{title} cannot answer: {_sentence(error.words)} It is asked again by itself."
                 )
         else:
-            self._note(work, "error", f"{title} {error.words}. It is asked again by itself; other collections go on.")
+            words = _sentence(error.words)
+            self._note(work, "error", f"{title} {words} It is asked again by itself; other collections go on.")
         work.due_at = time.monotonic() + pause
         log.warning(
             "sync.fault",
@@ -263,10 +266,11 @@ class SyncRun:
         collections: dict[str, PartHealth] = {}
         for collection_id, part in self.session.collections.items():
             part_health = self._parts.get(collection_id, fine)
-            if part.held:
+            held, last_reason = part.held
+            if held:
                 note = (
-                    f"{part.held} records or pages are held since this worker took the sync over: "
-                    "they are no records that can be kept. See their reasons in the holds."
+                    f"{held} records are held, since they cannot be kept as they are; the last one {last_reason}. "
+                    "Their neighbours were written; the API's own object has to be mended."
                 )
                 part_health = PartHealth(
                     status="warn" if part_health.status == "ok" else part_health.status,
@@ -319,6 +323,11 @@ class SyncRun:
 
 def _what_counts(part: CollectionProgress) -> tuple[object, ...]:
     return part.phase, part.records, part.lag_seconds, part.last_sweep_completed_at
+
+
+def _sentence(words: str) -> str:
+    """A provider's words, ended as a sentence."""
+    return words if words.endswith((".", "!", "?")) else f"{words}."
 
 
 def _backoff_seconds(failures: int) -> float:

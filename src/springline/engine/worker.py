@@ -197,6 +197,8 @@ class Worker:
             open_properties=lambda: self._open_properties(sync),
         )
         writer = self._writers.writer(sync.stream_no)
+        # What an earlier run of this sync had handed over counts as done before this one looks where it stands.
+        await writer.settle()
         session = SyncSession(
             sync,
             provider,

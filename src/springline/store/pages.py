@@ -175,8 +175,10 @@ class PageStore:
             self._sql["hold"], stream_no, uuid.uuid4(), sync_no, source_no, kind, reason, content, content_print
         )
 
-    async def count_holds(self, stream_no: int, source_no: int) -> int:
-        return int(await self._database.fetch_value(self._sql["count_holds"], stream_no, source_no))
+    async def summarise_holds(self, stream_no: int, source_no: int) -> tuple[int, str | None]:
+        """How many records and pages of a source are held, and why the last one was."""
+        row = await self._database.fetch_row(self._sql["summarise_holds"], stream_no, source_no)
+        return (row["held"], row["last_reason"]) if row is not None else (0, None)
 
 
 def _by_page(

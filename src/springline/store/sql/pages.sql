@@ -30,6 +30,7 @@ INSERT INTO holds (stream_no, hold_id, sync_no, source_no, kind, reason, content
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, now_us())
 ON CONFLICT (stream_no, source_no, print) DO NOTHING
 
--- count_holds --
--- How many records and pages of a source are held.
-SELECT count(*) FROM holds WHERE stream_no = $1 AND source_no = $2
+-- summarise_holds --
+-- How many records and pages of a source are held, and why the last one was.
+SELECT count(*) AS held, (array_agg(reason ORDER BY held_us DESC))[1] AS last_reason
+FROM holds WHERE stream_no = $1 AND source_no = $2
