@@ -30,12 +30,12 @@ PARSER = PageParser(COLLECTION)
 
 
 @st.composite
-def envelopes(draw: st.DrawFn, *, most: int = 5) -> tuple[list[str], str]:
+def envelopes(draw: st.DrawFn, *, most: int = 5, more: str = "false") -> tuple[list[str], str]:
     """The texts of some records, and a list that holds them."""
     texts = [draw(documents(f"t_{number}")) for number in range(draw(st.integers(0, most)))]
     spaces = draw(st.tuples(SPACES, SPACES, SPACES))
     records = f"[{spaces[0]}{(spaces[1] + ',' + spaces[2]).join(texts)}{spaces[1]}]"
-    fields = [("data", records), ("has_more", draw(st.sampled_from(("true", "false"))))]
+    fields = [("data", records), ("has_more", more)]
     fields += [(f"other {number}", draw(VALUES)) for number in range(draw(st.integers(0, 2)))]
     fields = draw(st.permutations(fields))
     return texts, "{" + ",".join(f'{spaces[2]}"{name}"{spaces[0]}:{value}' for name, value in fields) + "}"
@@ -50,14 +50,14 @@ def page_of(*texts: str | bytes, more: bool = False) -> bytes:
 @given(envelopes())
 def test_records_come_out_byte_for_byte(drawn: tuple[list[str], str]) -> None:
     texts, body = drawn
-    page = PARSER.parse_page(body.replace('"has_more":true', '"has_more":false').encode())
+    page = PARSER.parse_page(body.encode())
     assert [record.data.decode() for record in page.records] == texts
     assert [record.upstream_id for record in page.records] == [f"t_{number}" for number in range(len(texts))]
     assert page.rejected == []
 
 
 @settings(deadline=None)
-@given(envelopes())
+@given(st.one_of(envelopes(), envelopes(more="true")))
 def test_the_tolerant_way_cuts_as_the_fast_way_does(drawn: tuple[list[str], str]) -> None:
     texts, body = drawn
     fast = split_envelope(body.encode(), PAGINATION)

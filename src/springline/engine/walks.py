@@ -9,6 +9,7 @@ from springline.domain.checkpoints import BackfillState, SweepState, decode, enc
 from springline.domain.errors import CursorLost, ProviderBroken
 from springline.domain.records import DetectedBy, Evidence
 from springline.engine.quotas import Priority
+from springline.engine.record_writes import Reading
 from springline.engine.rereads import Rereader, first_page
 from springline.engine.session import CollectionSession, SyncSession, parse_page
 from springline.providers.pages import ParsedPage
@@ -50,7 +51,7 @@ class BackfillWalk:
         writing: asyncio.Task[None] | None = None
         try:
             while not self.state.done:
-                as_of = self._session.head_idx
+                reading = self._session.records.begin_reading()
                 try:
                     page = await self._fetch(cursor, until)
                 except CursorLost:
@@ -61,7 +62,7 @@ class BackfillWalk:
                     continue
                 if writing is not None:
                     await writing
-                writing = asyncio.create_task(self._write(page, as_of=as_of, until=until))
+                writing = asyncio.create_task(self._write(page, reading=reading, until=until))
                 if page.next_cursor is None:
                     await writing
                     writing = None
@@ -77,7 +78,7 @@ class BackfillWalk:
         answer = await self._session.fetcher.fetch(page_request(self._part, cursor, until), Priority.backfill)
         return parse_page(self._part, answer, cursor=cursor)
 
-    async def _write(self, page: ParsedPage, *, as_of: int, until: int | None) -> None:
+    async def _write(self, page: ParsedPage, *, reading: Reading, until: int | None) -> None:
         created = [record.created_us for record in page.records if record.created_us is not None]
         state = BackfillState(
             cursor=page.next_cursor,
@@ -89,7 +90,7 @@ class BackfillWalk:
         await self._session.write_page(
             self._part,
             page,
-            as_of=as_of,
+            reading=reading,
             detected_by=DetectedBy.backfill,
             mostly_known=self._mostly_known,
             checkpoints={self._name: encode(state)},
@@ -138,7 +139,7 @@ class SweepWalk:
 
     async def _walk(self) -> None:
         while True:
-            as_of = self._session.head_idx
+            reading = self._session.records.begin_reading()
             self._part.requests += 1
             try:
                 answer = await self._session.fetcher.fetch(page_request(self._part, self._cursor, None), Priority.sweep)
@@ -148,7 +149,7 @@ class SweepWalk:
                 continue
             page = parse_page(self._part, answer, cursor=self._cursor)
             written = await self._session.write_page(
-                self._part, page, as_of=as_of, detected_by=DetectedBy.sweep, mostly_known=True
+                self._part, page, reading=reading, detected_by=DetectedBy.sweep, mostly_known=True
             )
             for record_no in written.seen:
                 self._seen.add(record_no)
