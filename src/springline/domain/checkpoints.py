@@ -1,19 +1,44 @@
 """Where a sync stands: what is saved with the records that it covers (I1), as JSON under a name of its own."""
 
-from typing import TypeVar
+from collections.abc import Iterable
+from typing import Self, TypeVar
 
 import msgspec
 
 State = TypeVar("State", bound=msgspec.Struct)
 
 
-class BackfillState(msgspec.Struct, kw_only=True):
-    """How far a collection's first walk has come. `last_created`: Unix seconds of the last record, so that a walk
-    whose cursor was deleted can be taken up; `until`: such a bound in force."""
+class ListPlace(msgspec.Struct, kw_only=True):
+    """How far a walk over a list has come. `last_created`: Unix seconds of the last record, so that a walk whose cursor
+    was deleted can be taken up; `until`: such a bound in force; `newest_first`: so far each record was no younger than
+    the one before, so that a bound leaves out only what was walked over."""
 
     cursor: str | None = None
     until: int | None = None
     last_created: int | None = None
+    newest_first: bool = True
+
+    def after_page(self, next_cursor: str | None, created_us: Iterable[int | None]) -> Self:
+        """The place to which a page leads whose records were created at these times."""
+        last_created, newest_first = self.last_created, self.newest_first
+        for at_us in created_us:
+            if at_us is None:
+                newest_first = False
+                continue
+            at = at_us // 1_000_000
+            newest_first = newest_first and (last_created is None or at <= last_created)
+            last_created = at
+        return msgspec.structs.replace(self, cursor=next_cursor, last_created=last_created, newest_first=newest_first)
+
+    def after_lost_cursor(self, *, can_bound: bool) -> Self:
+        """Where to walk on: from the last record's time where the list can be bounded, else from the start."""
+        until = self.last_created if can_bound and self.newest_first else None
+        return msgspec.structs.replace(self, cursor=None, until=until, last_created=until)
+
+
+class BackfillState(ListPlace, kw_only=True):
+    """How far a collection's first walk has come."""
+
     done: bool = False
     records: int = 0
 

@@ -63,6 +63,7 @@ class Rereader:
             for _ in range(_MOST_TRIES):
                 written = await self._read_and_write(part, pending, detected_by, evidence)
                 total.changed += written.changed
+                total.deleted += written.deleted
                 total.seen += written.seen
                 pending = written.stale
                 if not pending:
@@ -102,6 +103,7 @@ class Rereader:
             )
             session.count(part, deleted)
             written.changed += deleted.changed
+            written.deleted += deleted.deleted
             written.stale += deleted.stale
         await self._settle_faults(part, answers, priority)
         return written

@@ -5,12 +5,12 @@ import time
 from typing import Final
 
 from springline.domain.bitmaps import RecordBitmap
-from springline.domain.checkpoints import BackfillState, SweepState, decode, encode
-from springline.domain.errors import CursorLost, ProviderBroken
+from springline.domain.checkpoints import BackfillState, ListPlace, SweepState, decode, encode
+from springline.domain.errors import CursorLost, ProviderBroken, ProviderError
 from springline.domain.records import DetectedBy, Evidence
 from springline.engine.quotas import Priority
 from springline.engine.record_writes import Reading
-from springline.engine.rereads import Rereader, first_page
+from springline.engine.rereads import BATCH, Rereader, first_page
 from springline.engine.session import CollectionSession, SyncSession, parse_page
 from springline.providers.pages import ParsedPage
 from springline.providers.vocabulary import Request
@@ -24,6 +24,8 @@ LONGEST_PAUSE_SECONDS: Final = 3600.0
 #: A pause is this share of the time since the last change.
 QUIET_SHARE: Final = 0.05
 _COMPARED_AT_ONCE: Final = 2000
+#: A list that leaves out more than half of so many records is not believed at once.
+_MANY: Final = 2 * BATCH
 
 
 class BackfillWalk:
@@ -34,10 +36,8 @@ class BackfillWalk:
         self._session = session
         self._part = part
         self._name = part.backfill_name
-        state = decode(session.checkpoints.get(self._name), BackfillState)
-        # Records that are there already came from an interrupted walk, or from the feed meanwhile.
-        self._mostly_known = state is not None and state.records == 0
-        self.state = state or BackfillState()
+        self.state = decode(session.checkpoints.get(self._name), BackfillState) or BackfillState()
+        self._mostly_known = False
         part.phase = "live" if self.state.done else "backfill"
 
     @property
@@ -46,44 +46,49 @@ class BackfillWalk:
 
     async def run(self) -> None:
         """Walks from where it stands to the end. Raises the errors of `domain.errors`, and can then be run again."""
-        self.state = decode(self._session.checkpoints.get(self._name), BackfillState) or BackfillState()
-        cursor, until = self.state.cursor, self.state.until
+        saved = decode(self._session.checkpoints.get(self._name), BackfillState)
+        # A walk that begins anew, after a gap in the feed, meets what is there already.
+        self._mostly_known = saved is not None and saved.records == 0
+        self.state = saved or BackfillState()
+        place: ListPlace = self.state
         writing: asyncio.Task[None] | None = None
         try:
             while not self.state.done:
                 reading = self._session.records.begin_reading()
                 try:
-                    page = await self._fetch(cursor, until)
-                except CursorLost:
+                    page = await self._fetch(place)
+                except ProviderError as error:
                     if writing is not None:
                         await writing
                         writing = None
-                    cursor, until = None, self._bound()
+                    if not isinstance(error, CursorLost):
+                        raise
+                    place = _without_cursor(self.state, self._part)
                     continue
                 if writing is not None:
                     await writing
-                writing = asyncio.create_task(self._write(page, reading=reading, until=until))
+                place = place.after_page(page.next_cursor, [record.created_us for record in page.records])
+                writing = asyncio.create_task(self._write(page, reading=reading, place=place))
                 if page.next_cursor is None:
                     await writing
                     writing = None
-                cursor = page.next_cursor
         finally:
             if writing is not None:
                 writing.cancel()
                 await asyncio.gather(writing, return_exceptions=True)
         self._part.phase = "live"
 
-    async def _fetch(self, cursor: str | None, until: int | None) -> ParsedPage:
+    async def _fetch(self, place: ListPlace) -> ParsedPage:
         self._part.requests += 1
-        answer = await self._session.fetcher.fetch(page_request(self._part, cursor, until), Priority.backfill)
-        return parse_page(self._part, answer, cursor=cursor)
+        answer = await self._session.fetcher.fetch(page_request(self._part, place), Priority.backfill)
+        return parse_page(self._part, answer, cursor=place.cursor)
 
-    async def _write(self, page: ParsedPage, *, reading: Reading, until: int | None) -> None:
-        created = [record.created_us for record in page.records if record.created_us is not None]
+    async def _write(self, page: ParsedPage, *, reading: Reading, place: ListPlace) -> None:
         state = BackfillState(
-            cursor=page.next_cursor,
-            until=until,
-            last_created=created[-1] // 1_000_000 if created else self.state.last_created,
+            cursor=place.cursor,
+            until=place.until,
+            last_created=place.last_created,
+            newest_first=place.newest_first,
             done=page.next_cursor is None,
             records=self.state.records + len(page.records),
         )
@@ -97,12 +102,6 @@ class BackfillWalk:
         )
         self.state = state
 
-    def _bound(self) -> int | None:
-        """The object that the cursor named is gone: walk on from its time, or from the start."""
-        if self.state.cursor is None and self.state.until is None:
-            raise ProviderBroken("says of the first page that its cursor is lost")
-        return self.state.last_created if self._part.collection.listing.until else None
-
 
 class SweepWalk:
     """A walk over everything, to find what is gone and what no feed reported. One lives as long as the process; a walk
@@ -113,7 +112,8 @@ class SweepWalk:
         self._part = part
         self._rereader = rereader
         self._name = part.sweep_name
-        self._cursor: str | None = None
+        self._place = ListPlace()
+        self._met = 0
         self._first_as_of: int | None = None
         self._seen = RecordBitmap()
         self._took = 0.0
@@ -129,6 +129,7 @@ class SweepWalk:
             # A stream has other writers too; what entered before the first request is what this sweep must see.
             self._first_as_of = await self._session.records.writer.refresh_head()
             self._seen = RecordBitmap()
+            self._met = 0
             self._took = 0.0
         try:
             await self._walk()
@@ -142,19 +143,21 @@ class SweepWalk:
             reading = self._session.records.begin_reading()
             self._part.requests += 1
             try:
-                answer = await self._session.fetcher.fetch(page_request(self._part, self._cursor, None), Priority.sweep)
+                answer = await self._session.fetcher.fetch(page_request(self._part, self._place), Priority.sweep)
             except CursorLost:
-                # What this walk has seen stays seen; it goes over the list once more from the start.
-                self._cursor = None
+                # What this walk has seen stays seen.
+                self._place = _without_cursor(self._place, self._part)
                 continue
-            page = parse_page(self._part, answer, cursor=self._cursor)
+            page = parse_page(self._part, answer, cursor=self._place.cursor)
             written = await self._session.write_page(
                 self._part, page, reading=reading, detected_by=DetectedBy.sweep, mostly_known=True
             )
             for record_no in written.seen:
                 self._seen.add(record_no)
-            self._cursor = page.next_cursor
-            if self._cursor is None:
+            self._met += len(page.records)
+            self._place = self._place.after_page(page.next_cursor, [record.created_us for record in page.records])
+            if page.next_cursor is None:
+                self._place = ListPlace()
                 return
 
     async def _look_for_missing(self, as_of: int) -> None:
@@ -166,16 +169,25 @@ class SweepWalk:
                 session.sync.stream_no, self._part.source_no, after=after, as_of=as_of, limit=_COMPARED_AT_ONCE
             )
             missing = [record.upstream_id for record in live if record.record_no not in self._seen]
+            if after == "" and self._leaves_out_most() and len(missing) > BATCH:
+                some, missing = missing[:BATCH], missing[BATCH:]
+                found = await self._rereader.reread(
+                    self._part, some, DetectedBy.sweep, evidence=Evidence.sweep_and_read
+                )
+                if found.deleted == 0:
+                    raise ProviderBroken("lists only a few records, but answers the others when they are read by id")
             if missing:
                 await self._rereader.reread(self._part, missing, DetectedBy.sweep, evidence=Evidence.sweep_and_read)
             if len(live) < _COMPARED_AT_ONCE:
                 return
             after = live[-1].upstream_id
 
+    def _leaves_out_most(self) -> bool:
+        return self._part.records > max(_MANY, 2 * self._met)
+
     async def _complete(self) -> None:
         now = time.monotonic()
         self._first_as_of = None
-        self._cursor = None
         self._seen = RecordBitmap()
         self._part.last_sweep_at = time.time()
         quiet = now - self._part.changed_at
@@ -186,13 +198,20 @@ class SweepWalk:
             await self._session.save({self._name: encode(SweepState(completed_at=self._part.last_sweep_at))})
 
 
-def page_request(part: CollectionSession, cursor: str | None, until: int | None) -> Request:
-    """The request for the page after a cursor, of records created up to a time."""
+def page_request(part: CollectionSession, place: ListPlace) -> Request:
+    """The request for the page at a place."""
     listing = part.collection.listing
     request = first_page(part)
     query = request.query
-    if until is not None and listing.until is not None:
-        query = (*query, (listing.until, str(until)))
-    if cursor is not None:
-        query = (*query, (listing.pagination.after, cursor))
+    if place.until is not None and listing.until is not None:
+        query = (*query, (listing.until, str(place.until)))
+    if place.cursor is not None:
+        query = (*query, (listing.pagination.after, place.cursor))
     return Request(path=request.path, query=query)
+
+
+def _without_cursor(place: ListPlace, part: CollectionSession) -> ListPlace:
+    """The object that the cursor named is gone. Raises ProviderBroken if there was no cursor."""
+    if place.cursor is None:
+        raise ProviderBroken("says of the first page that its cursor is lost")
+    return place.after_lost_cursor(can_bound=part.collection.listing.until is not None)
