@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from springline.domain.checkpoints import FEED, BackfillState, FeedState, decode, encode
-from springline.domain.errors import ProviderBroken, RequestRejected
+from springline.domain.errors import NotPermitted, ProviderBroken, RequestRejected
 from springline.domain.records import DetectedBy
 from springline.engine.quotas import Priority
 from springline.engine.rereads import BATCH, Rereader
@@ -28,6 +28,13 @@ LATE_AT_ONCE: Final = 10
 #: A poll's pause is this share of the time since the last change: one cheap request finds the next one soon, also after
 #: a few quiet minutes.
 QUIET_SHARE: Final = 0.02
+#: Of the quota, polls take at most this share while a backfill runs, and the other one afterwards.
+BACKFILL_POLL_SHARE: Final = 0.1
+POLL_SHARE: Final = 0.5
+#: A list brings a hundred records a request, a hint one: so many new events at once are answered like a gap.
+MOST_EVENTS: Final = 100_000
+#: Hints of a collection that may not be read are dropped for so long: its next sweep finds what they named.
+DENIED_SECONDS: Final = 60.0
 #: A poll that saw nothing is saved no more often than this; a gap is told from it.
 IDLE_SAVE_SECONDS: Final = 3600
 #: A gap is answered a day before the feed forgets.
@@ -72,6 +79,8 @@ class FeedPoll:
         self._reached = state.seen_to if state else 0
         #: Hints that came late, still to be followed; what is saved does not go past them.
         self._late: _Hints = {}
+        #: Collections that this credential may not read by id, and since when (monotonic).
+        self.denied: dict[CollectionSession, tuple[NotPermitted, float]] = {}
         self.due_at = time.monotonic()
 
     @property
@@ -87,10 +96,17 @@ class FeedPoll:
             await self._poll(self.state)
         quiet = time.monotonic() - max((part.changed_at for part in self._parts), default=0.0)
         longest = min(part.collection.longest_interval.total_seconds() for part in self._parts)
-        interval = min(max(SHORTEST_INTERVAL_SECONDS, QUIET_SHARE * quiet), longest)
+        shortest = max(SHORTEST_INTERVAL_SECONDS, self._affordable_interval())
+        interval = max(shortest, min(QUIET_SHARE * quiet, longest))
         for part in self._parts:
             part.poll_interval = round(interval, 1)
-        self.due_at = time.monotonic() + (SHORTEST_INTERVAL_SECONDS if self._late else interval)
+        self.due_at = time.monotonic() + (shortest if self._late else interval)
+
+    def _affordable_interval(self) -> float:
+        limit = self._session.quota.limit
+        is_backfilling = any(part.phase == "backfill" for part in self._session.collections.values())
+        share = BACKFILL_POLL_SHARE if is_backfilling else POLL_SHARE
+        return limit.interval / limit.allowed_requests / share
 
     async def _take_cutoff(self) -> None:
         served_at = _server_time(await self._fetch(since=None, cursor=None, size=1))
@@ -103,19 +119,18 @@ class FeedPoll:
         overlap = int(self._feed.late_arrival.total_seconds()) if full else QUICK_OVERLAP_SECONDS
         since = max(self._reached - overlap, state.cutoff - QUICK_OVERLAP_SECONDS)
         events, served_at = await self._read_all(since)
-        if served_at - self._reached > self._feed.retention.total_seconds() - _GAP_MARGIN_SECONDS:
+        if events is None:
             await self._answer_gap(served_at)
             return
-        unknown = [event for event in events if event.event_id not in self._known]
         fresh: _Hints = {}
-        for event in unknown:
+        for event in events:
             part = self._by_type.get(event.type)
             if part is not None and event.upstream_id is not None:
                 # What was said before the cutoff is in the backfill too: it does not hold up what is said from now on.
                 is_late = event.at < max(self._reached - QUICK_OVERLAP_SECONDS, state.cutoff)
                 (self._late if is_late else fresh)[part, event.upstream_id] = event.at
         await self._follow(fresh, served_at)
-        self._known.update((event.event_id, event.at) for event in unknown)
+        self._known.update((event.event_id, event.at) for event in events)
         # Late ones are rare, but after a restart they are all that the overlap holds: they must not stop what is fresh.
         some_late = dict(itertools.islice(self._late.items(), LATE_AT_ONCE))
         await self._follow(some_late, served_at)
@@ -136,15 +151,24 @@ class FeedPoll:
         for part, upstream_id in hints:
             by_part.setdefault(part, []).append(upstream_id)
         for part, upstream_ids in by_part.items():
-            for start in range(0, len(upstream_ids), BATCH):
-                batch = upstream_ids[start : start + BATCH]
-                written = await self._rereader.reread(part, batch, DetectedBy.feed)
-                if written.changed:
-                    oldest = min(hints[part, upstream_id] for upstream_id in batch)
-                    part.lag_seconds = float(max(0, served_at - oldest))
+            _, denied_at = self.denied.get(part, (None, float("-inf")))
+            if time.monotonic() - denied_at < DENIED_SECONDS:
+                continue
+            try:
+                for start in range(0, len(upstream_ids), BATCH):
+                    batch = upstream_ids[start : start + BATCH]
+                    written = await self._rereader.reread(part, batch, DetectedBy.feed)
+                    if written.changed:
+                        oldest = min(hints[part, upstream_id] for upstream_id in batch)
+                        part.lag_seconds = float(max(0, served_at - oldest))
+            except NotPermitted as error:  # the other collections go on
+                self.denied[part] = (error, time.monotonic())
+            else:
+                self.denied.pop(part, None)
 
-    async def _read_all(self, since: int) -> tuple[list[Event], int]:
-        """All events since a time, in whatever order they come, and the server's time before the first page."""
+    async def _read_all(self, since: int) -> tuple[list[Event] | None, int]:
+        """New events since a time, in whatever order they come, and the server's time before the first page. None: the
+        feed has forgotten some already, or there are so many that walking over everything is cheaper."""
         events: list[Event] = []
         cursor: str | None = None
         served_at: int | None = None
@@ -152,11 +176,15 @@ class FeedPoll:
             answer = await self._fetch(since=since, cursor=cursor)
             if served_at is None:
                 served_at = _server_time(answer)
+                if served_at - self._reached > self._feed.retention.total_seconds() - _GAP_MARGIN_SECONDS:
+                    return None, served_at
             envelope = split_envelope(answer.body, self._feed.pagination)
             page = [event for event in map(self._read_event, envelope.pieces) if event is not None]
-            events += page
+            events += (event for event in page if event.event_id not in self._known)
             if not envelope.more:
                 return events, served_at
+            if len(events) > MOST_EVENTS:
+                return None, served_at
             if not page or page[-1].event_id == cursor:
                 raise ProviderBroken("answered with a page of events that leads nowhere")
             cursor = page[-1].event_id
