@@ -31,8 +31,9 @@ def _spelling(number: str) -> bytes:
     return number.encode()
 
 
-def _sorted_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    return dict(sorted(pairs, key=_key))
+def _sorted_object(pairs: list[tuple[str, Any]]) -> tuple[tuple[str, Any], ...]:
+    # No dict: a key that stands twice is content too. A tuple is what no array becomes.
+    return tuple(sorted(pairs, key=_key))
 
 
 def _key(pair: tuple[str, Any]) -> str:
