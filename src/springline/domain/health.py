@@ -1,7 +1,7 @@
 """Health: what is seen, since when, what it most likely means, what to do."""
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Literal
 
@@ -32,13 +32,22 @@ class SyncHealth(msgspec.Struct, frozen=True, kw_only=True):
     collections: dict[str, PartHealth]
 
 
+def worst(parts: Sequence[PartHealth]) -> PartHealth:
+    """One of several things that are said about a part: the worst status, since when there is something to say, and
+    all notes, those of the worst first."""
+    ranked = sorted(parts, key=lambda part: -_RANKS[part.status])
+    notes = dict.fromkeys(note for part in ranked for note in part.notes)
+    times = [part.time for part in parts if part.time is not None]
+    return PartHealth(status=ranked[0].status, notes=tuple(notes), time=min(times, default=None))
+
+
 def sync_health(
     sync_id: uuid.UUID, *, credential: PartHealth, provider: PartHealth, collections: dict[str, PartHealth]
 ) -> SyncHealth:
     """The health of a sync from that of its parts."""
-    worst = max(_RANKS[part.status] for part in _parts(credential, provider, collections.values()))
+    rank = max(_RANKS[part.status] for part in _parts(credential, provider, collections.values()))
     return SyncHealth(
-        status=_OVERALL[worst], sync_id=sync_id, credential=credential, provider=provider, collections=collections
+        status=_OVERALL[rank], sync_id=sync_id, credential=credential, provider=provider, collections=collections
     )
 
 

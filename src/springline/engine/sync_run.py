@@ -6,18 +6,15 @@ An idle sync has no task and no timer of its own: it tells the worker when it is
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
-
-import msgspec
 
 from springline import telemetry
 from springline.domain.errors import CredentialDead, NotPermitted, ProviderError, RetryLater
-from springline.domain.health import PartHealth, sync_health
 from springline.domain.records import DetectedBy
-from springline.domain.syncs import CollectionProgress, parse_frequency
+from springline.domain.syncs import parse_frequency
 from springline.engine.feeds import FeedPoll
+from springline.engine.health import CREDENTIAL, PROVIDER, Notes, Observations
 from springline.engine.record_writes import FencedOff, Written
 from springline.engine.rereads import Rereader
 from springline.engine.session import CollectionSession, SyncSession
@@ -29,10 +26,13 @@ log = telemetry.logger("sync")
 
 #: A fault is met with growing pauses, up to this.
 LONGEST_BACKOFF_SECONDS: Final = 60.0
-#: A dead credential or a missing permission is tried again this often: someone may have mended it.
+#: A dead credential or a missing permission is tried again after this, then ever more rarely: someone may mend it.
+MENDED_AFTER_SECONDS: Final = 5.0
 MENDED_EVERY_SECONDS: Final = 300.0
-#: What is seen is written no more often than this.
-OBSERVE_EVERY_SECONDS: Final = 1.0
+#: While the credential is dead, one work asks whether it lives again; the others follow so much later.
+_PROBE_SECONDS: Final = 2.0
+#: A sweep that takes longer does not hold up those of other collections.
+SWEEP_ALONE_SECONDS: Final = 30.0
 _COUNTED_AT_MOST: Final = 100_000
 
 
@@ -45,6 +45,7 @@ class Work:
         self.part = part
         self.run = run
         self.due_at = float("inf")
+        self.started_at = float("-inf")
         self.task: asyncio.Task[None] | None = None
         self.failures = 0
 
@@ -57,17 +58,16 @@ class SyncRun:
         self.sync_no = session.sync.sync_no
         #: Where the worker's heap has it; infinity: nowhere.
         self.scheduled_at = float("inf")
-        self._leases = leases
         self._reschedule = reschedule
         self._stopping = False
         self._rereader = Rereader(session)
         session.reread = self._reread
         frequency = parse_frequency(session.sync.sync_frequency)
         self._frequency = None if frequency is None else frequency.total_seconds()
-        self._parts: dict[str, PartHealth] = {}
-        self._observed: tuple[object, object] | None = None
-        self._observed_at = float("-inf")
-        self._backfill_noted = session.sync.initial_backfill_completed_at is not None
+        self._notes = Notes()
+        self._observations = Observations(session, leases, self._notes)
+        self._dead_until = float("-inf")
+        self._dead_times = 0
         self._feed: FeedPoll | None = None
         self._backfills = {cid: BackfillWalk(session, part) for cid, part in session.collections.items()}
         self._sweeps = {cid: SweepWalk(session, part, self._rereader) for cid, part in session.collections.items()}
@@ -98,15 +98,24 @@ class SyncRun:
     @property
     def due_at(self) -> float:
         """When the next work can start, on the monotonic clock; infinity while all that is due is running."""
-        sweeping = self._is_sweeping
+        sweeps_at = self._sweeps_free_at()
         return min(
-            (work.due_at for work in self._works if work.task is None and not (sweeping and work.is_sweep)),
+            (
+                max(work.due_at, sweeps_at) if work.is_sweep else work.due_at
+                for work in self._works
+                if work.task is None
+            ),
             default=float("inf"),
         )
 
     @property
-    def _is_sweeping(self) -> bool:
-        return any(work.task is not None for work in self._works if work.is_sweep)
+    def is_over(self) -> bool:
+        """Whether nothing starts any more: it was stopped, or somebody else may write for this sync."""
+        return self._stopping
+
+    def _sweeps_free_at(self) -> float:
+        running = [work.started_at for work in self._works if work.is_sweep and work.task is not None]
+        return max(running, default=float("-inf")) + SWEEP_ALONE_SECONDS
 
     async def prepare(self) -> None:
         """Learns what the store knows already."""
@@ -118,17 +127,13 @@ class SyncRun:
         await self.session.records.writer.refresh_head()
 
     def start_due(self, now: float) -> None:
-        """Starts what is due. Sweeps go one at a time, the longest unswept first."""
+        """Starts what is due. Sweeps go one at a time, the longest unswept first, but long ones let others pass."""
         if self._stopping:
             return
-        sweeping = self._is_sweeping
         for work in sorted(self._works, key=lambda work: work.due_at):
-            if work.task is not None or work.due_at > now:
+            if work.task is not None or work.due_at > now or (work.is_sweep and self._sweeps_free_at() > now):
                 continue
-            if work.is_sweep:
-                if sweeping:
-                    continue
-                sweeping = True
+            work.started_at = now
             work.task = asyncio.create_task(self._perform(work))
 
     async def stop(self) -> None:
@@ -141,44 +146,52 @@ class SyncRun:
 
     async def _perform(self, work: Work) -> None:
         try:
+            await self._try(work)
+            if not self._stopping:
+                more_to_come = any(other.task for other in self._works if other is not work)
+                backfilled = all(walk.is_done for walk in self._backfills.values())
+                await self._observations.write(more_to_come=more_to_come, backfilled=backfilled)
+        finally:
+            work.task = None
+        if not self._stopping:
+            self._reschedule(self)
+
+    async def _try(self, work: Work) -> None:
+        """Runs a work once and settles when it is due again. Raises nothing but cancellation."""
+        sync_id = self.session.sync.sync_id
+        try:
             await work.run()
-            work.failures = 0
-            self._note_success(work)
-            self._after(work)
-        except asyncio.CancelledError:
-            raise
         except FencedOff:
             self._stopping = True
-            log.info("sync.fenced_off", sync_id=self.session.sync.sync_id)
+            log.info("sync.fenced_off", sync_id=sync_id)
         except ProviderError as error:
             self._after_fault(work, error)
         except UNAVAILABLE as error:
             work.due_at = time.monotonic() + 1.0
-            log.warning("sync.database_unavailable", error=error, sync_id=self.session.sync.sync_id)
+            log.warning("sync.database_unavailable", error=error, sync_id=sync_id)
         except Exception as error:
             work.failures += 1
             work.due_at = time.monotonic() + _backoff_seconds(work.failures)
-            log.error("sync.failed", error=error, sync_id=self.session.sync.sync_id, work=work.name)  # noqa: TRY400
-            self._note(
-                work, "error", f"Springline itself failed ({type(error).__name__}); it tries again. Report this."
-            )
-        finally:
-            work.task = None
-            if not self._stopping:
-                await self._observe()
-                self._reschedule(self)
+            log.error("sync.failed", error=error, sync_id=sync_id, work=work.name)  # noqa: TRY400
+            said = f"Springline itself failed ({type(error).__name__}); it tries again. Report this."
+            self._notes.say(work.name, self._parts_of(work), "error", said)
+        else:
+            work.failures = 0
+            self._dead_until, self._dead_times = float("-inf"), 0
+            self._notes.take_back(work.name)
+            self._after(work)
 
     def _after(self, work: Work) -> None:
         """What follows on a work that went well."""
         if work.name == "feed" and self._feed is not None:
             work.due_at = self._paced(self._feed.due_at)
-            for collection_id, walk in self._backfills.items():
-                if not walk.is_done or self.session.collections[collection_id].phase == "backfill":
-                    backfill = self._work(f"backfill:{collection_id}")
-                    if backfill.task is None and backfill.due_at == float("inf"):
-                        backfill.due_at = time.monotonic()
+            for part, (error, _) in self._feed.denied.items():
+                self._say_not_permitted(work, [part.collection_id], error)
+            self._start_backfills()
             return
         assert work.part is not None
+        if self._feed is not None:
+            self._feed.denied.pop(work.part, None)
         if work.name.startswith("backfill:"):
             work.due_at = float("inf")
             self._work(f"sweep:{work.part.collection_id}").due_at = time.monotonic() + 1.0
@@ -191,6 +204,13 @@ class SyncRun:
         else:
             work.due_at = self._paced(self._sweeps[work.part.collection_id].due_at)
 
+    def _start_backfills(self) -> None:
+        for collection_id, walk in self._backfills.items():
+            if not walk.is_done or self.session.collections[collection_id].phase == "backfill":
+                backfill = self._work(f"backfill:{collection_id}")
+                if backfill.task is None and backfill.due_at == float("inf"):
+                    backfill.due_at = time.monotonic()
+
     def _paced(self, due_at: float) -> float:
         """The sync's own frequency, where it is not continuous."""
         return due_at if self._frequency is None else time.monotonic() + self._frequency
@@ -198,24 +218,28 @@ class SyncRun:
     def _after_fault(self, work: Work, error: ProviderError) -> None:
         work.failures += 1
         pause = _backoff_seconds(work.failures)
-        title = self.session.provider.title
+        title, words = self.session.provider.title, _sentence(error.words)
+        parts = self._parts_of(work)
         if isinstance(error, CredentialDead):
-            pause = MENDED_EVERY_SECONDS
-            note = f"{title} no longer accepts this credential: {_sentence(error.words)} Replace its key."
-            self._parts["credential"] = self._since("credential", "error", note)
+            pause = self._put_off_all(work)
+            said = f"{title} no longer accepts this credential: {words} Replace its key."
+            self._notes.say(CREDENTIAL, [CREDENTIAL], "error", said)
         elif isinstance(error, NotPermitted):
-            pause = MENDED_EVERY_SECONDS
-            words = _sentence(error.words)
-            self._note(work, "error", f"{title} does not permit this credential to read it: {words} Grant it.")
+            pause = _mending_seconds(work.failures)
+            if work.part is not None:
+                self._say_not_permitted(work, parts, error)
+            else:
+                said = f"{title} does not permit this credential to read what changed: {words} Until it is granted, "
+                self._notes.say(work.name, parts, "warn", said + "changes are found by sweeps alone.")
+                self._start_backfills()  # the sweeps that follow them need no place in the feed
         elif isinstance(error, RetryLater):
             pause = max(pause, error.after_seconds or 0.0)
             if work.failures > 1:
-                self._parts["provider"] = self._since(
-                    "provider", "warn", f"{title} cannot answer: {_sentence(error.words)} It is asked again by itself."
-                )
-        else:
-            words = _sentence(error.words)
-            self._note(work, "error", f"{title} {words} It is asked again by itself; other collections go on.")
+                said = f"{title} cannot answer: {words} It is asked again by itself."
+                self._notes.say(work.name, [PROVIDER], "warn", said)
+        elif work.failures > 1:
+            said = f"{title} {words} It is asked again by itself; other collections go on."
+            self._notes.say(work.name, parts, "error", said)
         work.due_at = time.monotonic() + pause
         log.warning(
             "sync.fault",
@@ -228,6 +252,26 @@ class SyncRun:
             retry_in_seconds=round(pause, 1),
         )
 
+    def _put_off_all(self, work: Work) -> float:
+        """The credential is dead: so long from now this work asks again, and only then, if it lives, the others."""
+        now = time.monotonic()
+        if now >= self._dead_until:  # else another work has just met the same
+            self._dead_times += 1
+            self._dead_until = now + _mending_seconds(self._dead_times)
+            for other in self._works:
+                if other is not work and other.task is None and other.due_at < float("inf"):
+                    other.due_at = max(other.due_at, self._dead_until + _PROBE_SECONDS)
+            return self._dead_until - now
+        return self._dead_until + _PROBE_SECONDS - now
+
+    def _say_not_permitted(self, work: Work, parts: Iterable[str], error: NotPermitted) -> None:
+        title, words = self.session.provider.title, _sentence(error.words)
+        said = f"{title} does not permit this credential to read it: {words} Grant it."
+        self._notes.say(work.name, parts, "error", said)
+
+    def _parts_of(self, work: Work) -> list[str]:
+        return [work.part.collection_id] if work.part else list(self.session.collections)
+
     def _work(self, name: str) -> Work:
         return next(work for work in self._works if work.name == name)
 
@@ -238,92 +282,6 @@ class SyncRun:
     async def _reread(self, part: CollectionSession, upstream_ids: list[str], detected_by: DetectedBy) -> Written:
         return await self._rereader.reread(part, upstream_ids, detected_by)
 
-    # what is seen ------------------------------------------------------------------------------
-
-    def _note(self, work: Work, status: str, note: str) -> None:
-        names = [work.part.collection_id] if work.part else list(self.session.collections)
-        for name in names:
-            self._parts[name] = self._since(name, status, note)
-
-    def _note_success(self, work: Work) -> None:
-        self._parts.pop("credential", None)
-        self._parts.pop("provider", None)
-        for name in [work.part.collection_id] if work.part else list(self.session.collections):
-            self._parts.pop(name, None)
-
-    def _since(self, name: str, status: str, note: str) -> PartHealth:
-        known = self._parts.get(name)
-        since = known.time if known is not None and known.status == status else datetime.now(UTC)
-        return msgspec.convert({"status": status, "notes": (note,), "time": since}, PartHealth)
-
-    async def _observe(self) -> None:
-        """Writes health and progress where they have changed."""
-        now = time.monotonic()
-        if now - self._observed_at < OBSERVE_EVERY_SECONDS and any(work.task for work in self._works):
-            return
-        sync = self.session.sync
-        fine = PartHealth(time=sync.created_at)
-        collections: dict[str, PartHealth] = {}
-        for collection_id, part in self.session.collections.items():
-            part_health = self._parts.get(collection_id, fine)
-            held, last_reason = part.held
-            if held:
-                note = (
-                    f"{held} records are held, since they cannot be kept as they are; the last one {last_reason}. "
-                    "Their neighbours were written; the API's own object has to be mended."
-                )
-                part_health = PartHealth(
-                    status="warn" if part_health.status == "ok" else part_health.status,
-                    notes=(*part_health.notes, note),
-                    time=part_health.time,
-                )
-            collections[collection_id] = part_health
-        health = sync_health(
-            sync.sync_id,
-            credential=self._parts.get("credential", fine),
-            provider=self._parts.get("provider", fine),
-            collections=collections,
-        )
-        progress = {collection_id: self._progress(part) for collection_id, part in self.session.collections.items()}
-        observed = (health, progress)
-        if self._worth_writing(observed):
-            try:
-                await self._leases.save_observations(sync.sync_no, health=health, progress=progress)
-                await self._leases.save_credential_health(sync.credential_no, health.credential)
-                if not self._backfill_noted and all(walk.is_done for walk in self._backfills.values()):
-                    await self._leases.complete_backfill(sync.sync_no)
-                    self._backfill_noted = True
-            except UNAVAILABLE:
-                return
-            self._observed = observed
-            self._observed_at = now
-
-    def _worth_writing(self, observed: tuple[object, dict[str, CollectionProgress]]) -> bool:
-        """Idle polls change nothing but their own count and pause."""
-        if self._observed is None:
-            return True
-        health, progress = self._observed
-        assert isinstance(progress, dict)
-        return observed[0] != health or any(
-            _what_counts(part) != _what_counts(progress[cid]) for cid, part in observed[1].items()
-        )
-
-    def _progress(self, part: CollectionSession) -> CollectionProgress:
-        swept = None if part.last_sweep_at is None else datetime.fromtimestamp(part.last_sweep_at, UTC)
-        return CollectionProgress(
-            phase=part.phase,
-            records=part.records,
-            requests=part.requests,
-            poll_interval_seconds=part.poll_interval,
-            lag_seconds=part.lag_seconds,
-            last_sweep_completed_at=swept,
-            waiting_for="quota" if self.session.quota.is_waited_for else None,
-        )
-
-
-def _what_counts(part: CollectionProgress) -> tuple[object, ...]:
-    return part.phase, part.records, part.lag_seconds, part.last_sweep_completed_at
-
 
 def _sentence(words: str) -> str:
     """A provider's words, ended as a sentence."""
@@ -332,3 +290,8 @@ def _sentence(words: str) -> str:
 
 def _backoff_seconds(failures: int) -> float:
     return min(LONGEST_BACKOFF_SECONDS, 0.5 * 2.0 ** min(failures, 8)) * random.uniform(0.75, 1.25)
+
+
+def _mending_seconds(times: int) -> float:
+    pause = MENDED_AFTER_SECONDS * 2.0 ** min(times - 1, 8)
+    return min(MENDED_EVERY_SECONDS, pause) * random.uniform(0.75, 1.25)
