@@ -32,6 +32,10 @@ LOOK_EVERY_SECONDS: Final = 2.0
 #: Nothing starts in a lease's last seconds.
 LEASE_MARGIN_SECONDS: Final = 3.0
 _HELD_BACK_SECONDS: Final = 0.5
+#: So many syncs are taken up before those that are due are looked after again.
+STARTS_AT_ONCE: Final = 50
+#: A sync that cannot be taken up is tried again after this.
+_START_AGAIN_SECONDS: Final = 30.0
 
 OpenProperties = Callable[[LeasedSync], Awaitable[Mapping[str, Any]]]
 
@@ -63,7 +67,9 @@ class Worker:
         self._worker_no: int | None = None
         self._lease_until = 0.0
         self._runs: dict[int, tuple[tuple[int, int], SyncRun]] = {}
-        self._quotas: dict[int, SyncQuota] = {}
+        #: With the lease epoch in which each was worked out: what happened in others is not known to it.
+        self._quotas: dict[int, tuple[int, SyncQuota]] = {}
+        self._not_before: dict[int, float] = {}
         self._due: list[tuple[float, int, SyncRun]] = []
         self._order = itertools.count()
         self._woken = asyncio.Event()
@@ -87,6 +93,9 @@ class Worker:
                 except UNAVAILABLE as error:
                     log.warning("worker.database_unavailable", error=error)
                     self._look_at = time.monotonic() + 1.0
+                except Exception as error:  # whatever it is, the other syncs go on
+                    log.error("worker.failed", error=error)  # noqa: TRY400
+                    self._look_at = time.monotonic() + 1.0
                 await self._wait()
         finally:
             renewing.cancel()
@@ -103,7 +112,7 @@ class Worker:
             now = time.monotonic()
         while self._due and self._due[0][0] <= now:
             at, _, run = heapq.heappop(self._due)
-            if at != run.scheduled_at or not self._is_current(run):
+            if not self._is_awaited(run, at):
                 continue  # it was scheduled anew since, or is over
             run.scheduled_at = float("inf")
             if self._may_start():
@@ -123,11 +132,12 @@ class Worker:
 
     async def _look(self) -> None:
         """Claims what is free, then starts, restarts and stops runs so that they are as configured."""
+        await self._forget_the_gone()
         if self._worker_no is None:
-            await self._forget_the_gone()
             asked_at = _boot_time()
             self._worker_no = await self._leases.register_worker(self._process, self._lease_seconds)
             self._lease_until = asked_at + self._lease_seconds
+            await self._leases.remove_expired_workers()
             log.info("worker.registered", worker_no=self._worker_no)
         claimed = await self._leases.claim(self._worker_no)
         if claimed:
@@ -136,12 +146,27 @@ class Worker:
             self._woken.set()
         wanted = await self._leases.list_leased_syncs(self._worker_no)
         for sync_no, (version, run) in list(self._runs.items()):
-            if wanted.get(sync_no) != version:
+            if wanted.get(sync_no) != version or run.is_over:
                 del self._runs[sync_no]
                 await run.stop()
-        for sync_no, version in wanted.items():
-            if sync_no not in self._runs:
-                await self._start(sync_no, version)
+        self._quotas = {no: known for no, known in self._quotas.items() if no in wanted or known[1].used()}
+        self._not_before = {no: at for no, at in self._not_before.items() if no in wanted}
+        now = time.monotonic()
+        missing = [no for no in wanted if no not in self._runs and self._not_before.get(no, 0.0) <= now]
+        for sync_no in missing[:STARTS_AT_ONCE]:
+            await self._try_to_start(sync_no, wanted[sync_no])
+        if len(missing) > STARTS_AT_ONCE:
+            self._look_now = True
+            self._woken.set()
+
+    async def _try_to_start(self, sync_no: int, version: tuple[int, int]) -> None:
+        try:
+            await self._start(sync_no, version)
+        except UNAVAILABLE:
+            raise
+        except Exception as error:  # it alone is at fault
+            log.error("worker.sync_not_started", error=error, sync_no=sync_no)  # noqa: TRY400
+            self._not_before[sync_no] = time.monotonic() + _START_AGAIN_SECONDS
 
     async def _forget_the_gone(self) -> None:
         """What a process of this machine held that was killed is free at once; elsewhere a lease must run out."""
@@ -150,7 +175,6 @@ class Worker:
             gone = [worker_no for worker_no, start in neighbours.items() if is_gone(start)]
             if gone:
                 await self._leases.remove_workers(gone)
-        await self._leases.remove_expired_workers()
 
     async def _renew_again_and_again(self) -> None:
         while True:
@@ -160,7 +184,7 @@ class Worker:
             asked_at = _boot_time()
             try:
                 renewed = await self._leases.renew_worker(self._worker_no, self._lease_seconds)
-            except UNAVAILABLE as error:
+            except Exception as error:  # most likely the database is not there
                 log.warning("worker.not_renewed", error=error)
                 renewed = _boot_time() < self._lease_until
                 if renewed:
@@ -223,7 +247,9 @@ class Worker:
     async def _quota(self, sync: LeasedSync) -> SyncQuota:
         """The sync's quota: kept over a change of configuration, worked out anew after a takeover."""
         limit = RateLimit(**sync.rate_limit)
-        known = self._quotas.get(sync.sync_no)
+        epoch, known = self._quotas.get(sync.sync_no, (None, None))
+        if epoch != sync.lease_epoch:
+            known = None
         if known is not None and known.limit == limit:
             return known
 
@@ -243,12 +269,16 @@ class Worker:
             for block, following in zip(blocks, [*blocks[1:], None], strict=True):
                 # A block's starts lie between its opening and the next one's.
                 quota.assume_used(block.starts, age_seconds=following.age_seconds if following else 0.0)
-        self._quotas[sync.sync_no] = quota
+        self._quotas[sync.sync_no] = (sync.lease_epoch, quota)
         return quota
 
     def _is_current(self, run: SyncRun) -> bool:
         held = self._runs.get(run.sync_no)
         return held is not None and held[1] is run
+
+    def _is_awaited(self, run: SyncRun, at: float) -> bool:
+        """Whether an entry of the heap still counts."""
+        return at == run.scheduled_at and self._is_current(run)
 
     def _schedule(self, run: SyncRun) -> None:
         if self._is_current(run) and run.due_at < run.scheduled_at:
@@ -256,6 +286,10 @@ class Worker:
 
     def _push(self, run: SyncRun, due_at: float) -> None:
         run.scheduled_at = due_at
+        if len(self._due) > 4 * len(self._runs) + 64:
+            # Entries that were superseded go only when their time comes, which may be in an hour.
+            self._due = [(at, order, each) for at, order, each in self._due if self._is_awaited(each, at)]
+            heapq.heapify(self._due)
         heapq.heappush(self._due, (due_at, next(self._order), run))
         if self._due[0][2] is run:
             self._woken.set()
