@@ -1,0 +1,212 @@
+"""Parts of the engine in a test's own hands: a sync without a worker, or a worker in this process."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from tests.support.made import Made, Maker
+from tests.support.stripe_side import StripeSide
+from tests.support.waiting import until
+
+from springline.engine.feeds import FeedPoll
+from springline.engine.fetch import Fetcher, HttpClient, Origin
+from springline.engine.page_commit import StreamWriters
+from springline.engine.quotas import SyncQuota
+from springline.engine.record_writes import RecordWriter
+from springline.engine.rereads import Rereader
+from springline.engine.session import CollectionSession, SyncSession
+from springline.engine.walks import BackfillWalk, SweepWalk
+from springline.engine.worker import Worker
+from springline.providers.registry import PROVIDERS
+from springline.providers.vocabulary import RateLimit
+from springline.store.database import Database, Row
+from springline.store.leases import LeasedSync, LeaseStore, Process
+from springline.store.pages import PageStore
+from springline.store.records import RecordStore
+
+
+class Held:
+    """What a stream holds of one sync."""
+
+    def __init__(self, database: Database, made: Made) -> None:
+        self.database = database
+        self.made = made
+
+    async def versions(self, collection_id: str | None = None) -> list[Row]:
+        """Current versions in order, tombstones included."""
+        source_nos = None if collection_id is None else [self.made.sources[collection_id]]
+        return await RecordStore(self.database).list_versions(
+            self.made.stream_no,
+            after_idx=0,
+            head_idx=2**62,
+            limit=100_000,
+            source_nos=source_nos,
+            most_bytes=2**40,
+            overhead_bytes=0,
+        )
+
+    async def live(self, collection: str = "customer") -> dict[str, Any]:
+        rows = await self.versions(f"stripe:{collection}")
+        return {row["upstream_id"]: json.loads(row["data"]) for row in rows if not row["deleted_reason"]}
+
+    async def gone(self, collection: str = "customer") -> set[str]:
+        return {row["upstream_id"] for row in await self.versions(f"stripe:{collection}") if row["deleted_reason"]}
+
+    async def events(self) -> list[tuple[str, int]]:
+        """(upstream id, kind) of every change in order."""
+        rows = await self.database.fetch(
+            """SELECT r.upstream_id, e.kind FROM events e
+            JOIN records r ON r.stream_no = e.stream_no AND r.record_no = e.record_no
+            WHERE e.stream_no = $1 ORDER BY e.idx""",
+            self.made.stream_no,
+        )
+        return [(row["upstream_id"], row["kind"]) for row in rows]
+
+    async def checkpoint(self, name: str) -> dict[str, Any] | None:
+        state = await self.database.fetch_value(
+            "SELECT state FROM checkpoints WHERE sync_no = $1 AND name = $2", self.made.sync_no, name
+        )
+        return None if state is None else json.loads(state)
+
+    async def sync(self) -> Row:
+        row = await self.database.fetch_row("SELECT * FROM syncs WHERE sync_no = $1", self.made.sync_no)
+        assert row is not None
+        return row
+
+    async def is_equal(self, side: StripeSide, *collections: str) -> bool:
+        """Whether the stream holds what the API has."""
+        for collection in collections or ("customer",):
+            if await self.live(collection) != side.objects(collection):
+                return False
+        return True
+
+
+class Driven(Held):
+    """A leased sync whose works a test runs by hand."""
+
+    def __init__(self, database: Database, made: Made, session: SyncSession) -> None:
+        super().__init__(database, made)
+        self.session = session
+        self.rereader = Rereader(session)
+        session.reread = self.rereader.reread
+        feed = session.provider.feed
+        assert feed is not None
+        self.feed = FeedPoll(session, feed, self.rereader)
+
+    def part(self, collection: str = "customer") -> CollectionSession:
+        return self.session.collections[f"stripe:{collection}"]
+
+    async def backfill(self, collection: str = "customer") -> None:
+        await BackfillWalk(self.session, self.part(collection)).run()
+
+    def sweep(self, collection: str = "customer") -> SweepWalk:
+        return SweepWalk(self.session, self.part(collection), self.rereader)
+
+
+class Driver:
+    """Opens sessions over one database and one sandbox."""
+
+    def __init__(self, database: Database, side: StripeSide, client: HttpClient) -> None:
+        self.database = database
+        self.side = side
+        self.client = client
+        self.leases = LeaseStore(database)
+        self.maker = Maker(database)
+        self.writers = StreamWriters(PageStore(database), on_commit=lambda _: None)
+
+    async def open(self, made: Made, *, limit: RateLimit | None = None) -> Driven:
+        """A session of a sync, after a takeover from whoever had it."""
+        worker_no = await self.leases.register_worker(Process("test", "test", "1:1"), 3600)
+        await self.database.execute("UPDATE credentials SET lease_worker_no = NULL")
+        await self.leases.claim(worker_no)
+        sync = await self.leases.get_leased_sync(made.sync_no, worker_no)
+        assert sync is not None
+        quota = SyncQuota(limit or RateLimit(**sync.rate_limit), clock=asyncio.get_running_loop().time)
+        provider = PROVIDERS["stripe"]
+        kind = provider.find_kind("stripe_key")
+        assert kind is not None
+        origin = Origin(
+            provider, kind, base_url=self.side.url, open_properties=lambda: open_properties(self.maker, sync)
+        )
+        writer = self.writers.writer(sync.stream_no)
+        session = SyncSession(
+            sync,
+            provider,
+            fetcher=Fetcher(self.client, origin, quota),
+            quota=quota,
+            records=RecordWriter(
+                sync_no=sync.sync_no,
+                epoch=sync.lease_epoch,
+                max_age_days=sync.max_age_days,
+                writer=writer,
+                store=self.writers.store,
+            ),
+            stored=RecordStore(self.database),
+            checkpoints=await self.leases.list_checkpoints(sync.stream_no, sync.sync_no),
+        )
+        await writer.refresh_head()
+        return Driven(self.database, made, session)
+
+    async def sync(self, *collection_ids: str, **options: Any) -> Driven:
+        """A new sync, and a session of it."""
+        return await self.open(await self.maker.sync(*collection_ids, epoch=0, **options))
+
+
+async def open_properties(maker: Maker, sync: LeasedSync) -> Mapping[str, Any]:
+    properties = await maker.credentials.properties(sync.org_id, sync.credential_id)
+    return {} if properties is None else properties.reveal()
+
+
+@asynccontextmanager
+async def driver(database: Database, side: StripeSide) -> AsyncIterator[Driver]:
+    client = HttpClient.open()
+    made = Driver(database, side, client)
+    try:
+        yield made
+    finally:
+        await made.writers.close()
+        await client.close()
+
+
+class Working:
+    """A worker of this process."""
+
+    def __init__(self, worker: Worker, database: Database) -> None:
+        self.worker = worker
+        self.database = database
+
+    async def until_backfilled(self, made: Made, *, within_seconds: float = 20.0) -> None:
+        async def is_backfilled() -> bool:
+            statement = "SELECT initial_backfill_completed_at FROM syncs WHERE sync_no = $1"
+            return await self.database.fetch_value(statement, made.sync_no) is not None
+
+        await until(is_backfilled, within_seconds=within_seconds, what="a completed backfill")
+
+
+@asynccontextmanager
+async def working(database: Database, side: StripeSide, *, lease_seconds: float = 30.0) -> AsyncIterator[Working]:
+    """A worker that runs while the block does, and then stops as one does that is told to."""
+    client = HttpClient.open()
+    writers = StreamWriters(PageStore(database), on_commit=lambda _: None)
+    maker = Maker(database)
+    worker = Worker(
+        leases=LeaseStore(database),
+        records=RecordStore(database),
+        writers=writers,
+        client=client,
+        providers=PROVIDERS,
+        base_url_of=lambda _: side.url,
+        open_properties=lambda sync: open_properties(maker, sync),
+        lease_seconds=lease_seconds,
+    )
+    stop = asyncio.Event()
+    running = asyncio.create_task(worker.run(stop))
+    try:
+        yield Working(worker, database)
+    finally:
+        stop.set()
+        await running
+        await writers.close()
+        await client.close()
