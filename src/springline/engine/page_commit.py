@@ -57,6 +57,7 @@ class StreamWriter:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None  # one that had not begun to run could not do so itself
         for _, future in self._ready:
             future.cancel()
         self._ready.clear()
