@@ -4,17 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from tests.support.driven import Driver
 from tests.support.made import CUSTOMER, Made, Maker
-from tests.support.waiting import until, until_blocked
-from tests.support.working import running_worker
+from tests.support.stripe_side import StripeSide
+from tests.support.waiting import until_blocked
 
 from springline.domain.records import DetectedBy, PageRecord
 from springline.engine.page_commit import StreamWriter
 from springline.engine.record_writes import RecordWriter
-from springline.sandbox.stripe.faults import LatePageFault, Match
-from springline.sandbox.stripe.limits import RateLimits
-from springline.sandbox.stripe.seeding import seed_objects
-from springline.sandbox.stripe.server import RunningSandbox
 from springline.store.database import Database
 from springline.store.pages import PageStore
 
@@ -101,36 +98,18 @@ async def test_what_is_seen_to_be_gone_while_it_is_written_is_read_again(writing
     assert (written.created, written.stale) == (2, ["b"])
 
 
-async def test_a_deletion_crosses_a_backfill_page(database: Database, sandbox: RunningSandbox) -> None:
+async def test_a_deletion_crosses_a_backfill_page(side: StripeSide, drive: Driver) -> None:
     """The page that still shows the customer is on its way while the feed says that it is gone: it never appears."""
-    state = sandbox.sandbox
-    account = state.accounts[state.default_account_id, False]
-    account.limiter.limits = RateLimits()
-    ids = seed_objects(
-        state, account, state.by_name["customer"], count=3, created_from=1, created_until=2_000, events=False
-    )
-    held = state.faults.add(LatePageFault(match=Match(path="/v1/customers", times=1)), picture=None)
-    made = await Maker(database).sync(CUSTOMER, epoch=0)
-    async with running_worker(database, stripe_url=sandbox.url):
-        await held.fired_times(1)
-        write = state.write(account)
-        write.remove("customer", write.find("customer", ids[1]))
-
-        def the_feed_has_seen_it() -> bool:
-            paths = [(arrival.path, arrival.finished_at) for arrival in state.arrivals]
-            asked = [place for place, (path, at) in enumerate(paths) if path.endswith(ids[1]) and at is not None]
-            # The next poll begins when the last one is written.
-            return bool(asked) and any(path == "/v1/events" for path, _ in paths[asked[0] + 1 :])
-
-        await until(the_feed_has_seen_it)
-        held.release()
-        await until(lambda: _is_backfilled(database, made))
-        rows = await database.fetch("SELECT upstream_id, deleted_reason FROM records")
-        assert sorted(row["upstream_id"] for row in rows) == sorted([ids[0], ids[2]])
-        assert {row["deleted_reason"] for row in rows} == {0}
-
-
-async def _is_backfilled(database: Database, made: Made) -> bool:
-    return bool(
-        await database.fetch_value("SELECT initial_backfill_completed_at FROM syncs WHERE sync_no = $1", made.sync_no)
-    )
+    sync = await drive.sync(CUSTOMER)
+    ids = await side.seed("customer", 3)
+    await sync.feed.run()
+    held = await side.fault("late_page", match={"path": "/v1/customers", "times": 1})
+    backfill = asyncio.create_task(sync.backfill())
+    await side.fault_fired(held)
+    await side.delete("customer", ids[1])
+    await sync.feed.run()
+    await side.release(held)
+    await backfill
+    rows = await drive.database.fetch("SELECT upstream_id FROM records")
+    assert sorted(row["upstream_id"] for row in rows) == sorted([ids[0], ids[2]])
+    assert await sync.is_equal(side)

@@ -23,6 +23,8 @@ QUICK_OVERLAP_SECONDS: Final = 5
 #: The whole late-arrival bound is read again this often.
 FULL_OVERLAP_EVERY_SECONDS: Final = 30.0
 SHORTEST_INTERVAL_SECONDS: Final = 0.5
+#: So many hints are followed before it is saved how far that has come: a backlog can take hours.
+FOLLOWED_AT_ONCE: Final = 4 * BATCH
 #: So many hints that came late are followed between two polls: with a small quota more would hold up what is fresh.
 LATE_AT_ONCE: Final = 10
 #: A poll's pause is this share of the time since the last change: one cheap request finds the next one soon, also after
@@ -41,7 +43,7 @@ IDLE_SAVE_SECONDS: Final = 3600
 _GAP_MARGIN_SECONDS: Final = 86_400
 
 
-_Hints = dict[tuple[CollectionSession, str], int]
+_Hint = tuple[CollectionSession, str]
 
 
 class Event(NamedTuple):
@@ -77,8 +79,8 @@ class FeedPoll:
         self.state = state
         #: How far the feed was read, in this process.
         self._reached = state.seen_to if state else 0
-        #: Hints that came late, still to be followed; what is saved does not go past them.
-        self._late: _Hints = {}
+        #: Hints that came late, still to be followed, with the times of their events.
+        self._late: dict[_Hint, int] = {}
         #: Collections that this credential may not read by id, and since when (monotonic).
         self.denied: dict[CollectionSession, tuple[NotPermitted, float]] = {}
         self.due_at = time.monotonic()
@@ -122,30 +124,42 @@ class FeedPoll:
         if events is None:
             await self._answer_gap(served_at)
             return
-        fresh: _Hints = {}
-        for event in events:
+        fresh: dict[_Hint, list[Event]] = {}
+        for event in sorted(events, key=lambda event: event.at):
             part = self._by_type.get(event.type)
             if part is not None and event.upstream_id is not None:
                 # What was said before the cutoff is in the backfill too: it does not hold up what is said from now on.
-                is_late = event.at < max(self._reached - QUICK_OVERLAP_SECONDS, state.cutoff)
-                (self._late if is_late else fresh)[part, event.upstream_id] = event.at
-        await self._follow(fresh, served_at)
-        self._known.update((event.event_id, event.at) for event in events)
+                if event.at >= max(self._reached - QUICK_OVERLAP_SECONDS, state.cutoff):
+                    fresh.setdefault((part, event.upstream_id), []).append(event)
+                    continue
+                self._late.setdefault((part, event.upstream_id), event.at)
+            self._known[event.event_id] = event.at
+        await self._follow_fresh(fresh, served_at)
         # Late ones are rare, but after a restart they are all that the overlap holds: they must not stop what is fresh.
         some_late = dict(itertools.islice(self._late.items(), LATE_AT_ONCE))
         await self._follow(some_late, served_at)
         for hint in some_late:
             del self._late[hint]
         self._reached = max(self._reached, served_at)
-        # Only now, and only if nothing is open: what was said up to here has been written (I1).
-        if not self._late and (fresh or some_late or self._reached - state.seen_to > IDLE_SAVE_SECONDS):
-            await self._save(FeedState(cutoff=state.cutoff, seen_to=self._reached))
+        if fresh or some_late or self._reached - state.seen_to > IDLE_SAVE_SECONDS:
+            await self._save_reached(self._reached)
         if full:
             self._full_at = now
             horizon = self._reached - int(self._feed.late_arrival.total_seconds()) - 60
             self._known = {event_id: at for event_id, at in self._known.items() if at >= horizon}
 
-    async def _follow(self, hints: "_Hints", served_at: int) -> None:
+    async def _follow_fresh(self, fresh: dict[_Hint, list[Event]], served_at: int) -> None:
+        """The oldest first. What was followed is not followed again, whatever happens to the rest."""
+        hints = list(fresh)
+        for start in range(0, len(hints), FOLLOWED_AT_ONCE):
+            some = hints[start : start + FOLLOWED_AT_ONCE]
+            await self._follow({hint: fresh[hint][0].at for hint in some}, served_at)
+            self._known.update((event.event_id, event.at) for hint in some for event in fresh[hint])
+            left = hints[start + FOLLOWED_AT_ONCE :]
+            if left:
+                await self._save_reached(fresh[left[0]][0].at)
+
+    async def _follow(self, hints: dict[_Hint, int], served_at: int) -> None:
         """Reads again, each record once however many events name it."""
         by_part: dict[CollectionSession, list[str]] = {}
         for part, upstream_id in hints:
@@ -223,6 +237,15 @@ class FeedPoll:
         self._reached = served_at
         self._late.clear()
 
+    async def _save_reached(self, reached: int) -> None:
+        """Only now: what was said up to here has been written (I1). Late hints that are still open are found again by
+        whoever reads the overlap before this place."""
+        assert self.state is not None
+        if self._late:
+            reached = min(reached, min(self._late.values()) + int(self._feed.late_arrival.total_seconds()))
+        if reached > self.state.seen_to:
+            await self._save(FeedState(cutoff=self.state.cutoff, seen_to=reached))
+
     async def _save(self, state: FeedState) -> None:
         await self._session.save({FEED: encode(state)})
         self.state = state
@@ -247,7 +270,7 @@ def _event_reader(feed: EventFeed) -> Any:
                 str(event[feed.type_field]),
                 None if subject is None else str(subject),
             )
-        except (ValueError, KeyError, TypeError, RecursionError):
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             return None
 
     return read
