@@ -97,7 +97,10 @@ class SyncRun:
 
     @property
     def due_at(self) -> float:
-        """When the next work can start, on the monotonic clock; infinity while all that is due is running."""
+        """When the next work can start, on the monotonic clock; infinity while all that is due is running, and once the
+        run is over."""
+        if self._stopping:
+            return float("inf")
         sweeps_at = self._sweeps_free_at()
         return min(
             (

@@ -25,13 +25,14 @@ DELETE FROM workers WHERE expires_at < clock_timestamp() - interval '1 hour'
 -- claim_credentials --
 -- Takes credentials that have something to do and no living holder. Their epoch grows: older holders are fenced off.
 -- The holder is looked up by a scalar subquery, not by a join: only that is done again when another worker took the row
--- between our snapshot and our lock.
+-- between our snapshot and our lock. A worker whose own lease is over takes nothing.
 WITH free AS (
     SELECT c.credential_no
     FROM credentials c
     WHERE coalesce(
             (SELECT w.expires_at FROM workers w WHERE w.worker_no = c.lease_worker_no), '-infinity'
         ) <= clock_timestamp()
+        AND EXISTS (SELECT 1 FROM workers w WHERE w.worker_no = $1 AND w.expires_at > clock_timestamp())
         AND EXISTS (
             SELECT 1 FROM syncs s
             WHERE s.credential_no = c.credential_no AND s.status = 'active' AND s.deleted_at IS NULL)
