@@ -22,7 +22,14 @@ from tests.crash.reader import ACK_WAIT_SECONDS, Reader
 from tests.support.api import Client
 from tests.support.processes import Place, Springline
 
+from springline.domain.records import DetectedBy
+from springline.store.database import Database
+from springline.store.embedded import EmbeddedPostgres
+
 KILLS: Final = 20
+#: From the moment when it is ready to the kill.
+SHORT_LIFE_SECONDS: Final = (0.1, 1.5)
+LONG_LIFE_SECONDS: Final = (2.5, 3.5)
 CONVERGED_WITHIN_SECONDS: Final = 30.0
 #: So long before a kill is what a moment shows as going on.
 _MOMENT_SECONDS: Final = 0.1
@@ -145,17 +152,20 @@ async def test_kills_lose_nothing(place: Place) -> None:
         stop_changes, stop_reading = asyncio.Event(), asyncio.Event()
         async with asyncio.TaskGroup() as group:
             group.create_task(account.keep_changing(stop_changes))
+            crossing = group.create_task(account.keep_crossing(stop_changes))
             for _ in range(2):
                 group.create_task(reader.run(stop_reading))
             watching = group.create_task(watch.run())
             moments = await _kill_again_and_again(run, account, reader, watch, rng)
             stop_changes.set()
+            await crossing
             different, converged_seconds = await _until_equal(account, reader)
             watching.cancel()
             stop_reading.set()
         listed = await _list_records(client, stream)
         count = (await client.get(f"/v1/streams/{stream}")).expect(200)["record_count"]
         health = (await client.get(f"/v1/syncs/{sync}")).expect(200)["health"]
+        await _check_the_log(place, seeded=account.seeded)
         await run.stop()
     _report(moments, reader, account, converged_seconds)
     assert not reader.violations, "\n".join(reader.violations)
@@ -190,7 +200,7 @@ async def _configure(client: Client) -> tuple[str, str, str]:
 
 
 async def _kill_again_and_again(run: Run, account: Account, reader: Reader, watch: Watch, rng: Random) -> list[Moment]:
-    """Kills and starts again at once; returns when the last one is ready."""
+    """Kills and starts again at once; returns when the last one has been ready for a while."""
     begun = time.monotonic()
     kinds = [place % 2 == 0 for place in range(KILLS)]
     rng.shuffle(kinds)
@@ -202,7 +212,8 @@ async def _kill_again_and_again(run: Run, account: Account, reader: Reader, watc
             ready_seconds = await run.until_ready()
             if moments:
                 moments[-1].ready_again = ready_seconds
-            await asyncio.sleep(rng.uniform(0.1, 1.6))
+            # Now and then there is time enough for reads to cross each other.
+            await asyncio.sleep(rng.uniform(*(LONG_LIFE_SECONDS if rng.random() < 0.2 else SHORT_LIFE_SECONDS)))
         at = time.monotonic()
         moment = Moment(
             everything=everything,
@@ -218,6 +229,7 @@ async def _kill_again_and_again(run: Run, account: Account, reader: Reader, watc
         moment.asked = await account.requests_between(at - _MOMENT_SECONDS, at)
         moments.append(moment)
     moments[-1].ready_again = await run.until_ready()
+    await asyncio.sleep(rng.uniform(*LONG_LIFE_SECONDS))
     return moments
 
 
@@ -258,6 +270,37 @@ async def _list_records(client: Client, stream_id: str) -> dict[tuple[str, str],
         if not page["records"]:
             return found
         query["after_cursor"] = page["cursor"]
+
+
+async def _check_the_log(place: Place, *, seeded: set[tuple[str, str]]) -> None:
+    """The event log tells every version once (I2), and no sweep had to bring what the backfill owed (I1)."""
+    postgres = await EmbeddedPostgres.open(place.data_dir)
+    database = await Database.open(postgres.dsn)
+    try:
+        rows = await database.fetch(_LOG)
+        head_idx = await database.fetch_value("SELECT head_idx FROM stream_heads")
+        versions = await database.fetch_value(
+            "SELECT count(*) FROM (SELECT idx FROM payloads UNION SELECT idx FROM payload_history) v"
+        )
+    finally:
+        await database.close()
+        await postgres.close()
+    assert [row["idx"] for row in rows] == list(range(1, head_idx + 1))
+    assert versions == head_idx
+    times = [row["inserted_us"] for row in rows]
+    assert times == sorted(times)
+    owed = [
+        row for row in rows
+        if row["idx"] == row["record_no"] and (row["collection_id"], row["upstream_id"]) in seeded
+        and row["detected_by"] == DetectedBy.sweep
+    ]  # fmt: skip
+    assert not owed, f"a sweep found {len(owed)} records that the backfill had passed, such as {owed[0]}"
+
+
+_LOG: Final = """
+SELECT e.idx, e.record_no, e.inserted_us, e.detected_by, s.collection_id, r.upstream_id
+FROM events e JOIN records r USING (stream_no, record_no) JOIN sources s USING (stream_no, source_no) ORDER BY e.idx
+"""
 
 
 def _report(moments: Iterable[Moment], reader: Reader, account: Account, converged_seconds: float) -> None:
