@@ -21,6 +21,7 @@ MOST_BYTES: Final = 16 * 1024 * 1024
 #: `num_pending` is exact up to this, and at most so old.
 MOST_PENDING: Final = 10_000
 PENDING_SECONDS: Final = 1.0
+_FEW_RECEIVERS: Final = 1000
 
 
 class ConsumerPlace(NamedTuple):
@@ -41,13 +42,26 @@ class Received(NamedTuple):
 class _Receivers:
     """Those of this process who wait on one consumer. They look one after the other."""
 
-    __slots__ = ("count", "pending", "pending_at", "turn")
+    __slots__ = ("_found_nothing", "count", "pending", "pending_at", "turn")
 
     def __init__(self) -> None:
         self.count = 0
         self.turn = asyncio.Lock()
         self.pending = 0
         self.pending_at = float("-inf")
+        self._found_nothing: tuple[asyncio.Event, float, Batch] | None = None
+
+    def note_nothing(self, ticket: asyncio.Event, batch: Batch) -> None:
+        """One of them has just looked, with this ticket, and there was nothing."""
+        self._found_nothing = (ticket, time.monotonic(), batch)
+
+    def known_nothing(self, ticket: asyncio.Event) -> Batch | None:
+        """What one of them found so lately that another need not look: nothing, and nothing has moved since."""
+        if self._found_nothing is None:
+            return None
+        found_with, at, batch = self._found_nothing
+        is_known = found_with is ticket and not ticket.is_set() and time.monotonic() - at < LOOK_SECONDS / 2
+        return batch if is_known else None
 
 
 class Deliveries:
@@ -58,6 +72,7 @@ class Deliveries:
         self._encoder = encoder
         self._wakeups = wakeups
         self._receivers: dict[int, _Receivers] = {}
+        self._prune_at = _FEW_RECEIVERS
         self._draining = False
         #: By organisation and consumer id. Numbers never change; whether one still exists is seen under its row's lock.
         self.places: dict[tuple[uuid.UUID, uuid.UUID], ConsumerPlace] = {}
@@ -92,8 +107,13 @@ class Deliveries:
             return await self._answer(receivers, consumer, batch)
         finally:
             receivers.count -= 1
-            if receivers.count == 0 and time.monotonic() - receivers.pending_at > PENDING_SECONDS:
-                self._receivers.pop(consumer.consumer_no, None)
+            if len(self._receivers) > self._prune_at:
+                self._forget_idle()
+
+    def _forget_idle(self) -> None:
+        fresh = time.monotonic() - PENDING_SECONDS
+        self._receivers = {no: each for no, each in self._receivers.items() if each.count or each.pending_at > fresh}
+        self._prune_at = 2 * len(self._receivers) + _FEW_RECEIVERS
 
     async def settle(
         self, verb: Verb, consumer: ConsumerPlace, tokens: Sequence[str], *, delay_ms: int | None = None
@@ -145,20 +165,27 @@ class Deliveries:
         is_gone: Callable[[], Awaitable[bool]],
     ) -> Batch:
         until = time.monotonic() + wait_seconds
+        has_looked = False
         while True:
             woken = self._wakeups.ticket(consumer.stream_no)
             async with receivers.turn:
                 if await is_gone():
                     return Batch([], 0, True)
-                batch = await self._store.receive(
-                    consumer.stream_no,
-                    consumer.consumer_no,
-                    batch_size=batch_size,
-                    most_bytes=MOST_BYTES,
-                    overhead_bytes=self._encoder.overhead_bytes(),
-                )
-            if batch is None:
-                raise _unknown()
+                # Of all who wait, one looks after a wake-up or a second, as long as there is nothing.
+                batch = receivers.known_nothing(woken) if has_looked else None
+                if batch is None:
+                    batch = await self._store.receive(
+                        consumer.stream_no,
+                        consumer.consumer_no,
+                        batch_size=batch_size,
+                        most_bytes=MOST_BYTES,
+                        overhead_bytes=self._encoder.overhead_bytes(),
+                    )
+                    if batch is None:
+                        raise _unknown()
+                    if not batch.rows:
+                        receivers.note_nothing(woken, batch)
+                    has_looked = True
             left = until - time.monotonic()
             if batch.rows or left <= 0 or self._draining:
                 return batch

@@ -15,6 +15,7 @@ from springline.store.records import RecordStore
 DESCRIPTIONS_SECONDS: Final = 1.0
 #: What a record takes besides its data and its sync's metadata.
 OVERHEAD_BYTES: Final = 2048
+_MOST_DESCRIPTIONS: Final = 10_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _REASONS: Final = {
     reason.value: b"null" if reason is DeletedReason.live else b'"%s"' % reason.name.encode()
@@ -33,6 +34,7 @@ class RecordEncoder:
     def __init__(self, records: RecordStore) -> None:
         self._records = records
         self._descriptions: dict[int, tuple[float, bytes]] = {}
+        self._longest = 0
 
     async def encode(self, stream_no: int, stream_id: uuid.UUID, rows: Iterable[Any]) -> list[bytes]:
         """One JSON object per row, in their order."""
@@ -45,7 +47,7 @@ class RecordEncoder:
 
     def overhead_bytes(self) -> int:
         """What a record takes at most besides its data, as far as is known."""
-        return OVERHEAD_BYTES + max((len(text) for _, text in self._descriptions.values()), default=0)
+        return OVERHEAD_BYTES + self._longest
 
     def _encode(self, prefix: bytes, stream: bytes, row: Any, times: dict[int | None, bytes]) -> bytes:
         for us in (row["upstream_created_us"], row["upstream_updated_us"], row["inserted_us"]):
@@ -84,6 +86,8 @@ class RecordEncoder:
         missing = [no for no in source_nos if self._descriptions.get(no, (float("-inf"),))[0] < fresh]
         if not missing:
             return
+        if len(self._descriptions) > _MOST_DESCRIPTIONS:
+            self._descriptions = {no: known for no, known in self._descriptions.items() if known[0] >= fresh}
         now = time.monotonic()
         for source_no, source in (await self._records.describe_sources(stream_no, missing)).items():
             text = msgspec.json.encode(
@@ -95,3 +99,4 @@ class RecordEncoder:
                 }
             )
             self._descriptions[source_no] = (now, text[1:-1])
+            self._longest = max(self._longest, len(text))

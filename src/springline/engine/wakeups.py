@@ -74,7 +74,7 @@ class Wakeups:
             while not stop.is_set():
                 try:
                     await self._listen(stopped)
-                except UNAVAILABLE as error:
+                except Exception as error:  # most likely the database is not there; whoever waits looks by themselves
                     log.debug("wakeups.not_listening", fault=type(error).__name__)
                     await asyncio.wait([stopped], timeout=_RECONNECT_SECONDS)
         finally:
@@ -102,8 +102,10 @@ class Wakeups:
                 await connection.add_listener(channel, hear)
             self._connection = connection
             losing = asyncio.create_task(lost.wait())
-            await asyncio.wait([stopped, losing], return_when=asyncio.FIRST_COMPLETED)
-            losing.cancel()
+            try:
+                await asyncio.wait([stopped, losing], return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                losing.cancel()
         finally:
             self._connection = None
             connection.terminate()
