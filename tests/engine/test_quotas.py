@@ -82,12 +82,34 @@ def test_never_too_many_and_the_urgent_first(allowed: int, most: int, wishes: li
         assert last - first >= 1.0 - _EPSILON
     assert all(one.written_at is not None for one in seen if one.wish.gives_up_after is None)
     granted = [one for one in seen if one.granted_at is not None]
-    for one in granted:
-        for other in granted:
-            assert one.granted_at is not None
-            assert other.granted_at is not None
-            if other.wish.priority < one.wish.priority and other.wish.at < one.granted_at - _EPSILON:
-                assert other.granted_at <= one.granted_at + _EPSILON, f"{other} waited while {one} went"
+    for other in granted:
+        assert other.granted_at is not None
+        began, ended = other.wish.at + _EPSILON, other.granted_at - _EPSILON
+        meanwhile = [one for one in granted if one.granted_at is not None and began < one.granted_at < ended]
+        less_urgent = [one for one in meanwhile if one.wish.priority > other.wish.priority]
+        if other.wish.priority is Priority.waiting:
+            assert less_urgent == [], f"{other} waited while others went"
+        else:  # each of them has its small share
+            assert len(less_urgent) <= len(meanwhile) / 2 + 3, f"{other} waited while others went"
+
+
+def test_a_flood_of_what_is_urgent_leaves_a_share_to_the_rest() -> None:
+    flood = [Wish(0.001 * number, Priority.urgent, 0.0, 0.0, None) for number in range(300)]
+    rest = [
+        Wish(0.0005, priority, 0.0, 0.0, None)
+        for priority in (Priority.poll, Priority.backfill, Priority.sweep)
+        for _ in range(3)
+    ]
+    seen = watch(RateLimit(allowed_requests=20, interval=1.0), flood + rest)
+    order = [one.wish.priority for one in sorted(seen, key=lambda one: one.granted_at or 0.0)]
+    for priority, within in ((Priority.poll, 30), (Priority.backfill, 60), (Priority.sweep, 150)):
+        assert order[:within].count(priority) >= 3
+    assert order[:100].count(Priority.urgent) >= 85
+    hurried = [Wish(2.0, Priority.waiting, 0.0, 0.0, None)]
+    (first,) = [
+        one for one in watch(RateLimit(allowed_requests=20, interval=1.0), flood + rest + hurried) if one.wish.at == 2.0
+    ]
+    assert (first.granted_at or 9.0) - 2.0 <= 1.1
 
 
 def test_first_come_first_served_among_equals() -> None:

@@ -5,9 +5,8 @@ never exceeds a twentieth of a window, so that a restart can count it. Calls tha
 """
 
 import asyncio
-import heapq
-import itertools
 import math
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from enum import IntEnum
@@ -23,13 +22,18 @@ BLOCK_SHARE: Final = 0.05
 
 
 class Priority(IntEnum):
-    """Who goes first when there is not enough for all."""
+    """Who goes first when there is not enough for all. Calls that someone waits for always do; of the others each has
+    a small share, or a sync that changes all the time would never be backfilled, nor swept."""
 
     waiting = 0  # someone waits for the answer
     urgent = 1  # a record is known to have changed
     poll = 2
     backfill = 3
     sweep = 4
+
+
+#: So many permits go to those who are more urgent before it is a waiting one's turn.
+_PATIENCE: Final = {Priority.urgent: 0, Priority.poll: 4, Priority.backfill: 4, Priority.sweep: 20}
 
 
 class Permit:
@@ -61,8 +65,8 @@ class SyncQuota:
         self._open_block = open_block if limit.interval > WAITED_OUT_SECONDS else None
         self._block_left = 0
         self._block_lock = asyncio.Lock()
-        self._waiting: list[tuple[Priority, int, asyncio.Future[Start]]] = []
-        self._order = itertools.count()
+        self._waiting: dict[Priority, deque[asyncio.Future[Start]]] = {priority: deque() for priority in Priority}
+        self._passed_over = dict.fromkeys(_PATIENCE, 0)
         self._timer: asyncio.TimerHandle | None = None
         self._closed_until = float("-inf")
 
@@ -73,7 +77,7 @@ class SyncQuota:
 
         def written(at: float) -> None:
             self._windows.write(start, at)
-            if self._waiting:
+            if self.is_waited_for:
                 self._dispatch()
 
         try:
@@ -92,7 +96,7 @@ class SyncQuota:
     @property
     def is_waited_for(self) -> bool:
         """Whether requests are waiting for a permit now."""
-        return bool(self._waiting)
+        return any(self._waiting.values())
 
     def used(self) -> int:
         """Starts in the running window."""
@@ -100,7 +104,7 @@ class SyncQuota:
 
     async def _take(self, priority: Priority) -> Start:
         ticket: asyncio.Future[Start] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiting, (priority, next(self._order), ticket))
+        self._waiting[priority].append(ticket)
         self._dispatch()
         try:
             start = await ticket
@@ -135,16 +139,34 @@ class SyncQuota:
             self._timer.cancel()
             self._timer = None
         now = self._clock()
-        while self._waiting:
-            priority, _, ticket = self._waiting[0]
-            if ticket.done():  # given up by whoever waited
-                heapq.heappop(self._waiting)
-                continue
-            bulk = priority >= Priority.backfill
-            at = max(self._windows.free_at(now, bulk=bulk), self._closed_until)
-            if at > now:
+        while classes := self._classes_waiting():
+            at = float("inf")
+            for priority in classes:
+                at = max(self._windows.free_at(now, bulk=priority >= Priority.backfill), self._closed_until)
+                if at <= now:
+                    self._give(priority, now)
+                    break
+            else:
                 if at != float("inf"):
                     self._timer = asyncio.get_running_loop().call_later(at - now, self._dispatch)
                 return
-            heapq.heappop(self._waiting)
-            ticket.set_result(self._windows.take(now, bulk=bulk))
+
+    def _classes_waiting(self) -> list[Priority]:
+        """Whose turn it is: the most urgent, but first one that was passed over too often."""
+        for waiting in self._waiting.values():
+            while waiting and waiting[0].done():  # given up by whoever waited
+                waiting.popleft()
+        classes = [priority for priority, waiting in self._waiting.items() if waiting]
+        if len(classes) < 2 or classes[0] is Priority.waiting:
+            return classes[:1]
+        overdue = [each for each in classes[1:] if self._passed_over[each] >= _PATIENCE[each]]
+        return [*overdue[:1], classes[0]]
+
+    def _give(self, priority: Priority, now: float) -> None:
+        ticket = self._waiting[priority].popleft()
+        for other in self._passed_over:
+            if other > priority and self._waiting[other]:
+                self._passed_over[other] += 1
+        if priority in self._passed_over:
+            self._passed_over[priority] = 0
+        ticket.set_result(self._windows.take(now, bulk=priority >= Priority.backfill))
