@@ -10,7 +10,9 @@ WITH page AS (
     FROM (SELECT idx, sum(size) OVER w AS total, row_number() OVER w AS nth FROM page WINDOW w AS (ORDER BY idx)) s
     WHERE s.total <= $5::bigint OR s.nth = 1
 )
-SELECT p.* FROM fitting f JOIN payloads p ON p.stream_no = $1 AND p.idx = f.idx ORDER BY p.idx
+SELECT p.*
+FROM fitting f CROSS JOIN LATERAL (SELECT p.* FROM payloads p WHERE p.stream_no = $1 AND p.idx = f.idx LIMIT 1) p
+ORDER BY p.idx
 
 -- list_records_of_sources --
 -- The same of some sources, merged.
@@ -28,12 +30,15 @@ WITH page AS (
     FROM (SELECT idx, sum(size) OVER w AS total, row_number() OVER w AS nth FROM page WINDOW w AS (ORDER BY idx)) s
     WHERE s.total <= $5::bigint OR s.nth = 1
 )
-SELECT p.* FROM fitting f JOIN payloads p ON p.stream_no = $1 AND p.idx = f.idx ORDER BY p.idx
+SELECT p.*
+FROM fitting f CROSS JOIN LATERAL (SELECT p.* FROM payloads p WHERE p.stream_no = $1 AND p.idx = f.idx LIMIT 1) p
+ORDER BY p.idx
 
 -- get_record --
 -- The current version of one record.
 SELECT p.*
-FROM records r JOIN payloads p ON p.stream_no = r.stream_no AND p.idx = r.idx
+FROM records r
+CROSS JOIN LATERAL (SELECT p.* FROM payloads p WHERE p.stream_no = $1 AND p.idx = r.idx LIMIT 1) p
 WHERE r.stream_no = $1 AND r.record_no = $2
 
 -- list_live --
