@@ -5,6 +5,8 @@ from pathlib import Path
 
 from springline.store.leases import Process
 
+#: States of a process that has ended: a zombie, or one that is just being removed.
+_REMAINS = ("Z", "X")
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -20,16 +22,34 @@ def this_process() -> Process:
 
 
 def process_start(pid: int) -> str | None:
-    """`<pid>:<start in clock ticks>`, or None if there is no such process, or only its remains."""
+    """`<pid>:<start in clock ticks>`, or None if there is no such process, or only its remains, or it is hidden."""
+    stat = _stat(pid)
+    return None if stat is None or stat[0] in _REMAINS else f"{pid}:{stat[19]}"
+
+
+def is_gone(start: str) -> bool:
+    """Whether the process of this start provably runs no longer. Only for processes of the same boot and pid namespace;
+    one that is hidden from us counts as running."""
+    text, _, _ = start.partition(":")
+    if not text.isdigit():
+        return False
+    pid = int(text)
+    stat = _stat(pid)
+    if stat is not None:
+        return stat[0] in _REMAINS or f"{pid}:{stat[19]}" != start
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _stat(pid: int) -> list[str] | None:
+    """The fields of /proc/<pid>/stat from the state on; None if it cannot be read."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return None
-    fields = stat[stat.rindex(")") + 2 :].split()
-    return None if fields[0] in ("Z", "X") else f"{pid}:{fields[19]}"
-
-
-def is_gone(start: str) -> bool:
-    """Whether the process of this start no longer runs. Only for processes of the same boot and pid namespace."""
-    pid, _, _ = start.partition(":")
-    return pid.isdigit() and process_start(int(pid)) != start
+    return stat[stat.rindex(")") + 2 :].split()
