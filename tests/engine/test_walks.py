@@ -312,6 +312,36 @@ async def test_a_sweep_that_was_broken_off_deletes_nothing_and_goes_on(side: Str
     assert side.count(LIST) - before == 5
 
 
+async def test_a_fault_while_missing_records_are_read_does_not_cost_another_walk(
+    side: StripeSide, sync: Driven
+) -> None:
+    ids = await backfilled(side, sync, 350)
+    await side.delete("customer", ids[0], events=False)
+    fault = await side.fault("status", match={"path": f"{LIST}/*"}, status=401)
+    sweep = sync.sweep()
+    with pytest.raises(CredentialDead):
+        await sweep.run()
+    await side.mend(fault)
+    before = side.count(LIST)
+    await sweep.run()
+    assert await sync.is_equal(side)
+    assert side.count(LIST) == before
+
+
+async def test_a_list_that_was_found_out_is_walked_again(side: StripeSide, sync: Driven) -> None:
+    ids = await backfilled(side, sync)
+    fault = await side.fault("empty_page", match={"path": LIST})
+    sweep = sync.sweep()
+    with pytest.raises(ProviderBroken):
+        await sweep.run()
+    await side.mend(fault)
+    await side.delete("customer", ids[0], events=False)
+    before = len(side.arrivals)
+    await sweep.run()
+    assert await sync.is_equal(side)
+    assert len(side.arrivals) - before <= 10
+
+
 async def test_a_record_that_is_too_old_is_neither_written_nor_deleted(side: StripeSide, drive: Driver) -> None:
     ids = await side.seed("customer", 50)  # over the last year
     sync = await drive.sync(max_age_days=100)

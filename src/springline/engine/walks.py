@@ -114,6 +114,7 @@ class SweepWalk:
         self._name = part.sweep_name
         self._place = ListPlace()
         self._met = 0
+        self._is_walked = False
         self._first_as_of: int | None = None
         self._seen = RecordBitmap()
         self._took = 0.0
@@ -132,7 +133,9 @@ class SweepWalk:
             self._met = 0
             self._took = 0.0
         try:
-            await self._walk()
+            if not self._is_walked:
+                await self._walk()
+                self._is_walked = True
             await self._look_for_missing(self._first_as_of)
         finally:
             self._took += time.monotonic() - began
@@ -175,6 +178,7 @@ class SweepWalk:
                     self._part, some, DetectedBy.sweep, evidence=Evidence.sweep_and_read
                 )
                 if found.deleted == 0:
+                    self._is_walked = False
                     raise ProviderBroken("lists only a few records, but answers the others when they are read by id")
             if missing:
                 await self._rereader.reread(self._part, missing, DetectedBy.sweep, evidence=Evidence.sweep_and_read)
@@ -188,6 +192,7 @@ class SweepWalk:
     async def _complete(self) -> None:
         now = time.monotonic()
         self._first_as_of = None
+        self._is_walked = False
         self._seen = RecordBitmap()
         self._part.last_sweep_at = time.time()
         quiet = now - self._part.changed_at
