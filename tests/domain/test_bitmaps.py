@@ -24,6 +24,38 @@ def test_it_is_a_set(added: list[int], asked: list[int]) -> None:
     assert {number for number in asked if number in bitmap} == set(asked) & set(added)
 
 
+@settings(deadline=None)
+@given(st.lists(NUMBERS, max_size=60), st.lists(NUMBERS, max_size=60), st.integers(0, 200))
+def test_what_was_saved_is_restored(first: list[int], second: list[int], together: int) -> None:
+    bitmap = RecordBitmap()
+    saved: dict[int, bytes] = {}
+    for numbers in (first, [*second, *range(together)]):
+        for number in numbers:
+            bitmap.add(number)
+        saved.update(bitmap.unsaved())
+        bitmap.note_saved()
+    assert bitmap.unsaved() == {}
+    restored = RecordBitmap()
+    restored.restore(saved)
+    for number in (*first, *second, *range(together), 10**9, 201, 32_768):
+        assert (number in restored) == (number in bitmap)
+    restored.add(7)
+    assert set(restored.unsaved()) == {0}
+
+
+def test_a_few_that_lie_far_apart_take_little() -> None:
+    """The records of one sync among those of many."""
+    tracemalloc.start()
+    try:
+        bitmap = RecordBitmap()
+        for number in range(10_000):
+            bitmap.add(number * 10_000)
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken < 3_000_000
+
+
 def test_neighbours_share_memory() -> None:
     """A million numbers that lie together: a bit each, and little more."""
     tracemalloc.start()

@@ -10,6 +10,7 @@ from tests.support.stripe_side import StripeSide
 
 from springline.domain.errors import CredentialDead, NotPermitted, ProviderBroken, RequestRejected
 from springline.domain.records import DetectedBy, Evidence
+from springline.engine import walks
 from springline.store.database import Database
 
 LIST = "/v1/customers"
@@ -310,6 +311,32 @@ async def test_a_sweep_that_was_broken_off_deletes_nothing_and_goes_on(side: Str
     await sweep.run()
     assert await sync.is_equal(side)
     assert side.count(LIST) - before == 5
+
+
+async def test_a_long_sweep_is_taken_up_by_another_process(
+    side: StripeSide, sync: Driven, drive: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(walks, "SAVE_EVERY_SECONDS", 0.0)
+    ids = await backfilled(side, sync, 550)
+    await side.delete("customer", ids[-3], events=False)
+    await side.delete("customer", ids[3], events=False)
+    fault = await side.fault("status", match={"path": LIST, "nth": 5}, status=400)
+    with pytest.raises(RequestRejected):
+        await sync.sweep().run()
+    await side.mend(fault)
+    await side.delete("customer", ids[-5], events=False)  # it was seen already
+    again = await drive.open(sync.made)
+    assert [name for name in again.session.checkpoints if ":seen:" in name]
+    before = len(side.arrivals)
+    sweep = again.sweep()
+    assert not [name for name in again.session.checkpoints if ":seen:" in name]
+    await sweep.run()
+    assert side.count(LIST, since=before) == 2
+    assert await again.gone() == {ids[-3], ids[3]}
+    saved = await sync.database.fetch("SELECT name FROM checkpoints WHERE name LIKE 'sweep:%'")
+    assert [row["name"] for row in saved] == ["sweep:stripe:customer:0"]
+    await sweep.run()
+    assert await again.is_equal(side)
 
 
 async def test_a_fault_while_missing_records_are_read_does_not_cost_another_walk(

@@ -115,6 +115,8 @@ async def test_collections_come_and_go(side: StripeSide, maker: Maker) -> None:
         await until(
             lambda: all(list(run.session.collections) == ["stripe:product"] for _, run in work.worker._runs.values())
         )
+        names = await maker.database.fetch("SELECT name FROM checkpoints")
+        assert [row["name"] for row in names if "customer" in row["name"]] == []
         before = side.count("/v1/customers")
         await side.create("customer", name="unseen")
         await side.create("product", name="seen")

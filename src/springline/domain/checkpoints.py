@@ -1,11 +1,13 @@
 """Where a sync stands: what is saved with the records that it covers (I1), as JSON under a name of its own."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from typing import Self, TypeVar
 
 import msgspec
 
 State = TypeVar("State", bound=msgspec.Struct)
+_OF_COLLECTION = re.compile(r"(?:backfill|sweep):(?P<collection_id>\w+:\w+):(?P<generation>\d+)(?::|$)")
 
 
 class ListPlace(msgspec.Struct, kw_only=True):
@@ -57,6 +59,15 @@ class SweepState(msgspec.Struct, kw_only=True):
     completed_at: float
 
 
+class SweepPlace(ListPlace, kw_only=True):
+    """How far a sweep that goes on for long has come. `first_as_of`: the stream's index when it began; `met`: how many
+    records it was shown; `took`: seconds. What it has seen is saved with it, in pieces (I1)."""
+
+    first_as_of: int
+    met: int = 0
+    took: float = 0.0
+
+
 FEED = "feed"
 
 
@@ -67,6 +78,29 @@ def backfill_name(collection_id: str, generation: int) -> str:
 
 def sweep_name(collection_id: str, generation: int) -> str:
     return f"sweep:{collection_id}:{generation}"
+
+
+def place_name(sweep: str) -> str:
+    """The checkpoint of where a sweep stands."""
+    return f"{sweep}:place"
+
+
+def seen_name(sweep: str, piece_no: int) -> str:
+    """The checkpoint of a piece of what a sweep has seen."""
+    return f"{sweep}:seen:{piece_no}"
+
+
+def saved_pieces(sweep: str, checkpoints: Mapping[str, bytes]) -> dict[int, bytes]:
+    """The pieces of what a sweep has seen, by number."""
+    prefix = seen_name(sweep, 0)[:-1]
+    return {int(name[len(prefix) :]): state for name, state in checkpoints.items() if name.startswith(prefix)}
+
+
+def is_void(name: str, generations: Mapping[str, int]) -> bool:
+    """Whether a checkpoint is that of a collection that was taken away, or of before it was added again. What another
+    version may have written under a name of its own is not."""
+    match = _OF_COLLECTION.match(name)
+    return match is not None and int(match["generation"]) != generations.get(match["collection_id"], -1)
 
 
 def encode(state: msgspec.Struct) -> bytes:

@@ -7,9 +7,11 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from typing import Final
 
 from springline import telemetry
+from springline.domain.checkpoints import is_void
 from springline.domain.errors import CredentialDead, NotPermitted, ProviderError, RetryLater
 from springline.domain.records import DetectedBy
 from springline.domain.syncs import parse_frequency
@@ -128,6 +130,11 @@ class SyncRun:
             )
             part.held = await self.session.records.summarise_holds(part.source_no)
         await self.session.records.writer.refresh_head()
+        generations = {cid: source.generation for cid, source in self.session.sync.sources.items()}
+        void: dict[str, bytes | None] = {name: None for name in self.session.checkpoints if is_void(name, generations)}
+        if void:
+            with suppress(FencedOff):
+                await self.session.save(void)
 
     def start_due(self, now: float) -> None:
         """Starts what is due. Sweeps go one at a time, the longest unswept first, but long ones let others pass."""

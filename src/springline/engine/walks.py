@@ -5,7 +5,17 @@ import time
 from typing import Final
 
 from springline.domain.bitmaps import RecordBitmap
-from springline.domain.checkpoints import BackfillState, ListPlace, SweepState, decode, encode
+from springline.domain.checkpoints import (
+    BackfillState,
+    ListPlace,
+    SweepPlace,
+    SweepState,
+    decode,
+    encode,
+    place_name,
+    saved_pieces,
+    seen_name,
+)
 from springline.domain.errors import CursorLost, ProviderBroken, ProviderError
 from springline.domain.records import DetectedBy, Evidence
 from springline.engine.quotas import Priority
@@ -24,6 +34,8 @@ LONGEST_PAUSE_SECONDS: Final = 3600.0
 #: A pause is this share of the time since the last change.
 QUIET_SHARE: Final = 0.05
 _COMPARED_AT_ONCE: Final = 2000
+#: A sweep that goes on for longer than this is saved so often: another process can take it up.
+SAVE_EVERY_SECONDS: Final = 5.0
 #: A list that leaves out more than half of so many records is not believed at once.
 _MANY: Final = 2 * BATCH
 
@@ -104,8 +116,8 @@ class BackfillWalk:
 
 
 class SweepWalk:
-    """A walk over everything, to find what is gone and what no feed reported. One lives as long as the process; a walk
-    that is broken off is taken up where it stood."""
+    """A walk over everything, to find what is gone and what no feed reported. One that is broken off is taken up where
+    it stood, also by another process: what was seen is saved with the place (I1)."""
 
     def __init__(self, session: SyncSession, part: CollectionSession, rereader: Rereader) -> None:
         self._session = session
@@ -118,6 +130,9 @@ class SweepWalk:
         self._first_as_of: int | None = None
         self._seen = RecordBitmap()
         self._took = 0.0
+        self._place_saved_at = float("-inf")
+        self._pieces_saved: set[int] = set()
+        self._restore()
         self.due_at = time.monotonic() + SHORTEST_PAUSE_SECONDS
         state = decode(session.checkpoints.get(self._name), SweepState)
         part.last_sweep_at = state.completed_at if state else None
@@ -129,9 +144,9 @@ class SweepWalk:
         if self._first_as_of is None:
             # A stream has other writers too; what entered before the first request is what this sweep must see.
             self._first_as_of = await self._session.records.writer.refresh_head()
-            self._seen = RecordBitmap()
             self._met = 0
             self._took = 0.0
+            self._place_saved_at = began  # a short one is not saved at all
         try:
             if not self._is_walked:
                 await self._walk()
@@ -162,6 +177,8 @@ class SweepWalk:
             if page.next_cursor is None:
                 self._place = ListPlace()
                 return
+            if time.monotonic() - self._place_saved_at > SAVE_EVERY_SECONDS:
+                await self._save_place()
 
     async def _look_for_missing(self, as_of: int) -> None:
         """Not seen, and not changed since the sweep began: read by id, and gone if the API says so (I5)."""
@@ -195,12 +212,50 @@ class SweepWalk:
         self._is_walked = False
         self._seen = RecordBitmap()
         self._part.last_sweep_at = time.time()
+        ended: dict[str, bytes | None] = {seen_name(self._name, number): None for number in self._pieces_saved}
+        if ended:
+            ended[place_name(self._name)] = None
+            self._pieces_saved.clear()
         quiet = now - self._part.changed_at
         pause = min(max(SHORTEST_PAUSE_SECONDS, QUIET_SHARE * quiet), LONGEST_PAUSE_SECONDS)
         self.due_at = now + max(pause, REST_FACTOR * self._took)
         if self._part.last_sweep_at - self._saved_at > LONGEST_PAUSE_SECONDS:
             self._saved_at = self._part.last_sweep_at
-            await self._session.save({self._name: encode(SweepState(completed_at=self._part.last_sweep_at))})
+            ended[self._name] = encode(SweepState(completed_at=self._part.last_sweep_at))
+        if ended:
+            await self._session.records.save(ended)
+
+    async def _save_place(self) -> None:
+        assert self._first_as_of is not None
+        now = time.monotonic()
+        place = SweepPlace(
+            cursor=self._place.cursor,
+            until=self._place.until,
+            last_created=self._place.last_created,
+            newest_first=self._place.newest_first,
+            first_as_of=self._first_as_of,
+            met=self._met,
+            took=self._took,
+        )
+        pieces = self._seen.unsaved()
+        states = {seen_name(self._name, number): packed for number, packed in pieces.items()}
+        await self._session.records.save(states | {place_name(self._name): encode(place)})
+        self._seen.note_saved()
+        self._pieces_saved |= pieces.keys()
+        self._place_saved_at = now
+
+    def _restore(self) -> None:
+        """Takes up what another process left."""
+        checkpoints = self._session.checkpoints
+        place = decode(checkpoints.pop(place_name(self._name), None), SweepPlace)
+        pieces = saved_pieces(self._name, checkpoints)
+        for number in pieces:
+            del checkpoints[seen_name(self._name, number)]
+        self._pieces_saved = set(pieces)
+        if place is not None:
+            self._place, self._first_as_of = place, place.first_as_of
+            self._met, self._took = place.met, place.took
+            self._seen.restore(pieces)
 
 
 def page_request(part: CollectionSession, place: ListPlace) -> Request:
