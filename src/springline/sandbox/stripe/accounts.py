@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from springline.sandbox.stripe.clock import SandboxClock
+from springline.sandbox.common.clock import SandboxClock
 from springline.sandbox.stripe.collection import Collection
 from springline.sandbox.stripe.idempotency import IdempotentRequests
 from springline.sandbox.stripe.limits import LIVE_LIMITS, TEST_LIMITS, Limiter
