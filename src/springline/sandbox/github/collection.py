@@ -77,6 +77,8 @@ class Listing:
     paging: Literal["page", "both", "cursor", "since"] = "page"
     most: int | None = None
     """The list ends after so many, whatever there is."""
+    most_when_filtered: int | None = None
+    """It does so only when a filter is given."""
     view: str = "list"
     show: Callable[[Call, Row], bytes] | None = None
     """Where what is shown depends on the request."""

@@ -42,6 +42,7 @@ def cut(
     position: Position,
     descending: bool,
     deepest_rows: int,
+    most: int | None,
 ) -> Slice:
     """The page that `query` asks for, out of `rows` in ascending order of `position`.
 
@@ -53,7 +54,7 @@ def cut(
     if listing.paging != "page" and ("after" in query or "before" in query or listing.paging == "cursor"):
         return _keyset(rows, query, listing, size=size, position=position, descending=descending)
     number = _number(query.get("page"), default=1, most=10**9)
-    total = len(rows) if listing.most is None else min(len(rows), listing.most)
+    total = len(rows) if most is None else min(len(rows), most)
     if listing.paging == "both" and number * size > deepest_rows:
         raise GithubError(
             "Pagination with the page parameter is not supported for large datasets, please use cursor based "

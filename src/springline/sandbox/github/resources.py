@@ -28,7 +28,16 @@ def read_list(kind: Collection, listing: Listing, call: Call, *, sight: Sight, u
     rows = _chosen(kind, listing, call, sort=sort, position=position)
     if not sight.is_clear:
         rows = [row for row in rows if not sight.hides(row)]
-    found = cut(rows, call.query, listing, position=position, descending=descending, deepest_rows=deepest_rows)
+    is_filtered = not listing.filters.keys().isdisjoint(call.query)
+    found = cut(
+        rows,
+        call.query,
+        listing,
+        position=position,
+        descending=descending,
+        deepest_rows=deepest_rows,
+        most=listing.most_when_filtered if is_filtered else listing.most,
+    )
     show = listing.show
     chunks = [
         show(call, row) if show is not None else call.world.text(kind.name, row, listing.view) for row in found.rows

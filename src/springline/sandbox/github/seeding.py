@@ -59,6 +59,11 @@ def rows_above(world: World, name: str | None, row: Row | None) -> dict[str, Row
     return rows
 
 
+_DELETES, _RARE_DELETES = 0.15, 0.01
+# A history in which these went as often as labels do would soon have nothing left to happen to.
+_CONTAINERS = {"organization", "repository"}
+
+
 @dataclass(frozen=True, slots=True)
 class MadeChange:
     """One step of a made-up history."""
@@ -95,7 +100,7 @@ def _changes(
 
 def _make_change(sandbox: GithubSandbox, collection: Collection, rng: Random) -> MadeChange | None:
     chance = rng.random()
-    if chance < 0.15 and collection.remove is not None:
+    if chance < (_RARE_DELETES if collection.name in _CONTAINERS else _DELETES) and collection.remove is not None:
         row = _some(sandbox.world, collection, rng)
         if row is not None and collection.remove(_call_for(sandbox, collection, row), row):
             return _made(collection, row, "delete")

@@ -4,7 +4,7 @@ from random import Random
 
 from springline.sandbox.github.collection import Call, Collection, Listing, Object, Operation, Read
 from springline.sandbox.github.collections import parts
-from springline.sandbox.github.collections.issues import change_issue
+from springline.sandbox.github.collections.issue_changes import change_issue
 from springline.sandbox.github.params import integer, text
 from springline.sandbox.github.tables import Row
 from springline.sandbox.github.world import World

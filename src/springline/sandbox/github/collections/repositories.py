@@ -150,7 +150,7 @@ def _create(call: Call) -> Row:
     auto_init = call.params.pop("auto_init", False)
     row = make_repository(call, owner, **call.params)
     if auto_init:
-        from springline.sandbox.github.collections.git import push
+        from springline.sandbox.github.collections.pushes import push
 
         push(call, row, branch=row["default_branch"], message="Initial commit", files=[("README.md", "added")])
     return call.world.row("repository", row["id"])

@@ -5,8 +5,8 @@ from random import Random
 from springline.sandbox.github.answers import Answer
 from springline.sandbox.github.collection import Call, Collection, Listing, Object, Operation, Read
 from springline.sandbox.github.collections import parts
-from springline.sandbox.github.collections.issues import change_issue
-from springline.sandbox.github.collections.pulls import files_of
+from springline.sandbox.github.collections.issue_changes import change_issue
+from springline.sandbox.github.collections.pull_parts import files_of
 from springline.sandbox.github.errors import GithubError, invalid, not_found
 from springline.sandbox.github.params import array, integer, text, word
 from springline.sandbox.github.tables import Row
