@@ -14,7 +14,7 @@ from springline.sandbox.github.collections import COLLECTIONS
 from springline.sandbox.github.seeding import fill
 
 OPERATIONS = ("list", "page", "retrieve", "create", "update", "delete")
-ACME = {"org": "acme"}
+ACME: dict[str, Any] = {"org": "acme"}
 
 NO_SUCH_OPERATION = {
     "organization": {"create": "on the website only", "delete": "not over this API"},
@@ -52,7 +52,7 @@ class LibraryUser:
         self._rest = client.rest("2022-11-28")
         self._paginate = client.rest.paginate
         self._sandbox = sandbox
-        self._web = {"owner": "acme", "repo": repository}
+        self._web: dict[str, Any] = {"owner": "acme", "repo": repository}
         self.cells: dict[tuple[str, str], str] = {}
 
     async def work(self) -> None:
@@ -99,7 +99,7 @@ class LibraryUser:
         users, orgs, teams = self._rest.users, self._rest.orgs, self._rest.teams
         own = await self._does("user", "retrieve", users.async_get_authenticated())
         assert (await users.async_get_by_username(own.login)).parsed_data.id == own.id
-        everyone = (await users.async_list(per_page=100)).parsed_data
+        everyone: list[Any] = (await users.async_list(per_page=100)).parsed_data
         assert own.id in [user.id for user in everyone]
         self.cells["user", "list"] = "ok"
         self.cells["user", "page"] = f"ok ({len(everyone)}, by since)"
@@ -124,7 +124,7 @@ class LibraryUser:
         whole = await self._does("team", "retrieve", teams.async_get_by_name("acme", core.slug))
         assert (whole.slug, whole.members_count) == ("core-team", 0)
         await self._does("team", "update", teams.async_update_in_org("acme", core.slug, description="The core"))
-        seat = {"org": "acme", "team_slug": core.slug, "username": stranger}
+        seat: dict[str, Any] = {"org": "acme", "team_slug": core.slug, "username": stranger}
         await self._does("team_member", "create", teams.async_add_or_update_membership_for_user_in_org(**seat))
         await self._lists("team_member", teams.async_list_members_in_org, org="acme", team_slug=core.slug)
         await self._does("team_member", "retrieve", teams.async_get_membership_for_user_in_org(**seat))
@@ -149,7 +149,8 @@ class LibraryUser:
 
     async def _people(self) -> None:
         repos, activity = self._rest.repos, self._rest.activity
-        member = (await self._rest.orgs.async_list_members("acme", per_page=1)).parsed_data[0].login
+        members: list[Any] = (await self._rest.orgs.async_list_members("acme", per_page=1)).parsed_data
+        member = members[0].login
         one = {**self._web, "username": member}
         await self._does("collaborator", "create", repos.async_add_collaborator(**one, permission="triage"))
         await self._lists("collaborator", repos.async_list_collaborators, **self._web)
@@ -184,7 +185,7 @@ class LibraryUser:
         assert commits[0].sha == made.commit.sha
         whole = await self._does("commit", "retrieve", repos.async_get_commit(**self._web, ref=commits[0].sha))
         assert [file.filename for file in whole.files] == ["docs/a.md"]
-        read = (await repos.async_get_content(**self._web, path="docs/a.md")).parsed_data
+        read: Any = (await repos.async_get_content(**self._web, path="docs/a.md")).parsed_data
         assert base64.b64decode(read.content) == b"# Hello\n"
         await repos.async_delete_file(**self._web, path="docs/a.md", message="Remove", sha=read.sha)
 

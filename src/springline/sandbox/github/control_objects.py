@@ -9,6 +9,7 @@ from aiohttp import web
 
 from springline.sandbox.common.control import ControlError, read_order, reply
 from springline.sandbox.github.collection import Collection, Operation
+from springline.sandbox.github.collections.issue_changes import change_issue
 from springline.sandbox.github.collections.issues import transfer_issue
 from springline.sandbox.github.control import PREFIX
 from springline.sandbox.github.resources import write
@@ -166,6 +167,9 @@ class ObjectControl:
         else:
             fields = {"updated": call.now, **self._fields(row, order.set or {})}
             self._sandbox.world.change(collection.name, row, **fields)
+            issue = self._sandbox.world["issue"].get(row["issue"] if collection.name == "pull_request" else row["id"])
+            if issue is not None and collection.name in {"issue", "pull_request"}:
+                change_issue(call, issue, updated=fields["updated"])
         return self._written(collection, self._sandbox.world.row(collection.name, row["id"]))
 
     async def delete(self, request: web.Request) -> web.Response:

@@ -158,7 +158,10 @@ def _create(call: Call) -> Row:
 
 def make_repository(call: Call, owner: Row, *, name: str, **settings: Any) -> Row:
     """An empty repository with GitHub's default labels."""
-    values: Row = {"private": False, "default_branch": "main", "pushed": call.now, **settings}
+    values: Row = {
+        "private": False, "default_branch": "main", "pushed": call.now, "description": None, "has_issues": True,
+        "code_scanning": "on", **settings,
+    }  # fmt: skip
     row = call.world.insert("repository", owner, now=call.now, name=name, **values)
     for label, color in (("bug", "d73a4a"), ("enhancement", "a2eeef"), ("question", "d876e3")):
         call.world.insert("label", row, now=call.now, name=label, color=color, description=None, default=True)
