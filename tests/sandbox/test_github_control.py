@@ -161,3 +161,14 @@ async def test_refusals_of_the_control_api(github: GithubClient) -> None:
     ):
         refused = await github.control_reply(method, path, body)
         assert (refused.status, "error" in refused.value) == (status, True), path
+
+
+async def test_a_deleted_object_comes_back_under_its_id(github: GithubClient) -> None:
+    web = await github.repository()
+    label = (await github.value(f"{web}/labels"))[0]
+    await github.control("DELETE", f"/objects/label/{label['id']}")
+    order = {"parent": "acme/web", "set": {"id": label["id"], "name": label["name"]}}
+    again = await github.control("POST", "/objects/label", order)
+    assert (again["id"], again["name"], again["color"] == label["color"]) == (label["id"], label["name"], False)
+    assert (await github.control_reply("POST", "/objects/label", order)).status == 409
+    assert len(await github.value(f"{web}/labels")) == 3

@@ -151,6 +151,7 @@ class ObjectControl:
         if row is None:
             raise ControlError("nothing fits there", status=409)
         if order.set:
+            row = self._renumbered(collection, row, order.set.get("id", row["id"]))
             row = self._sandbox.world.change(collection.name, row, **self._fields(row, order.set))
         return self._written(collection, row)
 
@@ -214,6 +215,18 @@ class ObjectControl:
         if order.params is not None and order.set is not None:
             raise ControlError("either params or set")
         return order
+
+    def _renumbered(self, collection: Collection, row: Row, row_id: int) -> Row:
+        """The new row under an id of the caller's: one that was deleted comes back."""
+        world = self._sandbox.world
+        if row_id == row["id"]:
+            return row
+        if world[collection.name].get(row_id) is not None:
+            world.remove(collection.name, row)
+            raise ControlError("an object with this id exists", status=409)
+        world.remove(collection.name, row)
+        world.put(collection.name, {**row, "id": row_id})
+        return world.row(collection.name, row_id)
 
     def _fields(self, row: Row, given: dict[str, Any]) -> dict[str, Any]:
         unknown = given.keys() - row.keys()

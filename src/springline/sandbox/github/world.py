@@ -87,6 +87,9 @@ class World:
         return changed
 
     def put(self, name: str, row: Row) -> None:
+        """Keep this version of a row in place of the one with its id, if there is one."""
+        if name == "commit" and self.tables[name].get(row["id"]) is not None:
+            self._histories.clear()
         self.tables[name].put(row)
         self.forget()
 
@@ -98,6 +101,8 @@ class World:
                     self.remove(child.name, below)
         if self.tables[name].get(row["id"]) is not None:
             self.tables[name].remove(row["id"])
+        if name == "commit":
+            self._histories.clear()
         self.forget()
 
     def new_id(self, name: str) -> int:
@@ -205,7 +210,6 @@ class World:
         """Drop what was worked out from the rows: they have changed, or who may see them."""
         self._texts.clear()
         self._orders.clear()
-        self._histories.clear()
 
 
 def iso(seconds: float | None) -> str | None:
