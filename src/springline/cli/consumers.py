@@ -1,8 +1,9 @@
 """`springline consumers`: named readers of a stream, and what they do with its messages."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
@@ -25,6 +26,7 @@ from springline.cli.remote import ask
 
 if TYPE_CHECKING:
     from springline.client import SpringlineClient
+    from springline.client.consumers import Consumers
     from springline.client.objects import Consumer, Received
 
 _provider_option = click.option("--provider", "providers", multiple=True, help="Only records of this provider.")
@@ -228,12 +230,7 @@ def next_messages(consumer: str, batch_size: int, wait_for: timedelta, ack: bool
 @_tokens_argument
 def ack_messages(consumer: str, ack_tokens: tuple[str, ...]) -> None:
     """Acknowledges messages by the tokens that `next` gave; - reads them from standard input, one a line."""
-    tokens = _tokens(ack_tokens)
-
-    async def acknowledge(springline: "SpringlineClient") -> int:
-        return await springline.consumers.ack((await find_consumer(springline, consumer)).id, tokens)
-
-    _settled("acknowledged", ask(acknowledge), len(tokens))
+    _settle("acknowledged", consumer, ack_tokens, lambda consumers: consumers.ack)
 
 
 @consumers.command("nack")
@@ -242,12 +239,7 @@ def ack_messages(consumer: str, ack_tokens: tuple[str, ...]) -> None:
 @click.option("--delay", type=duration, help="Not before this time, as 10s.")
 def nack_messages(consumer: str, ack_tokens: tuple[str, ...], delay: timedelta | None) -> None:
     """Gives messages back: they are delivered again."""
-    tokens = _tokens(ack_tokens)
-
-    async def give_back(springline: "SpringlineClient") -> int:
-        return await springline.consumers.nack((await find_consumer(springline, consumer)).id, tokens, delay=delay)
-
-    _settled("gave back", ask(give_back), len(tokens))
+    _settle("gave back", consumer, ack_tokens, lambda consumers: partial(consumers.nack, delay=delay))
 
 
 @consumers.command("extend")
@@ -255,12 +247,7 @@ def nack_messages(consumer: str, ack_tokens: tuple[str, ...], delay: timedelta |
 @_tokens_argument
 def extend_messages(consumer: str, ack_tokens: tuple[str, ...]) -> None:
     """Starts the ack wait of messages anew."""
-    tokens = _tokens(ack_tokens)
-
-    async def extend(springline: "SpringlineClient") -> int:
-        return await springline.consumers.extend((await find_consumer(springline, consumer)).id, tokens)
-
-    _settled("extended", ask(extend), len(tokens))
+    _settle("extended", consumer, ack_tokens, lambda consumers: consumers.extend)
 
 
 @consumers.command("reset")
@@ -298,7 +285,20 @@ def _tokens(given: tuple[str, ...]) -> list[str]:
     return tokens
 
 
-def _settled(verb: str, stale: int, count: int) -> None:
+def _settle(
+    verb: str,
+    consumer: str,
+    ack_tokens: tuple[str, ...],
+    choose: "Callable[[Consumers], Callable[[str, list[str]], Awaitable[int]]]",
+) -> None:
+    """Settles messages in the way that `choose` picks, and says how many."""
+    tokens = _tokens(ack_tokens)
+
+    async def settle(springline: "SpringlineClient") -> int:
+        found = await find_consumer(springline, consumer)
+        return await choose(springline.consumers)(found.id, tokens)
+
+    stale, count = ask(settle), len(tokens)
     say(f"{verb} {count - stale:,} of {count:,}" if stale else f"{verb} {count:,}")
     _warn_stale(stale, count)
 

@@ -116,8 +116,7 @@ class RecordWriter:
             writes = await self._without_unchanged(writes, written)
         await self._commit(writes, checkpoints or {}, written)
         # What was seen to be gone meanwhile may have been looked for in the store before this was there.
-        stored = [key for key in unique if key not in written.stale]
-        written.stale += self._gone_since(reading, source_no, stored)
+        written.stale += [key for key in self._gone_since(reading, source_no, unique) if key not in written.stale]
         return written
 
     def _gone_since(self, reading: Reading, source_no: int, upstream_ids: Iterable[str]) -> list[str]:

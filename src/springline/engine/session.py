@@ -65,7 +65,7 @@ class SyncSession:
                 self.collections[collection_id] = CollectionSession(
                     collection, collection_id=collection_id, source=source
                 )
-        #: Bound by `engine.rereads`, so that whatever writes a page can have its stale records read again.
+        #: Bound by the sync's run, so that whatever writes a page can have its stale records read again.
         self.reread: Callable[[CollectionSession, list[str], DetectedBy], Awaitable[Written]]
 
     async def write_page(

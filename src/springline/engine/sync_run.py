@@ -13,11 +13,10 @@ from typing import Final
 from springline import telemetry
 from springline.domain.checkpoints import is_void
 from springline.domain.errors import CredentialDead, NotPermitted, ProviderError, RetryLater
-from springline.domain.records import DetectedBy
 from springline.domain.syncs import parse_frequency
 from springline.engine.feeds import FeedPoll
 from springline.engine.health import CREDENTIAL, PROVIDER, Notes, Observations
-from springline.engine.record_writes import FencedOff, Written
+from springline.engine.record_writes import FencedOff
 from springline.engine.rereads import Rereader
 from springline.engine.session import CollectionSession, SyncSession
 from springline.engine.walks import BackfillWalk, SweepWalk
@@ -63,7 +62,7 @@ class SyncRun:
         self._reschedule = reschedule
         self._stopping = False
         self._rereader = Rereader(session)
-        session.reread = self._reread
+        session.reread = self._rereader.reread
         frequency = parse_frequency(session.sync.sync_frequency)
         self._frequency = None if frequency is None else frequency.total_seconds()
         self._notes = Notes()
@@ -82,7 +81,7 @@ class SyncRun:
         feed = session.provider.feed
         if feed is not None and any(part.collection.feed for part in session.collections.values()):
             self._feed = FeedPoll(session, feed, self._rereader)
-            work = Work("feed", None, self._poll_feed)
+            work = Work("feed", None, self._feed.run)
             work.due_at = now
             works.append(work)
         for collection_id, part in session.collections.items():
@@ -284,13 +283,6 @@ class SyncRun:
 
     def _work(self, name: str) -> Work:
         return next(work for work in self._works if work.name == name)
-
-    async def _poll_feed(self) -> None:
-        assert self._feed is not None
-        await self._feed.run()
-
-    async def _reread(self, part: CollectionSession, upstream_ids: list[str], detected_by: DetectedBy) -> Written:
-        return await self._rereader.reread(part, upstream_ids, detected_by)
 
 
 def _sentence(words: str) -> str:

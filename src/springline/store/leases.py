@@ -39,7 +39,6 @@ class LeasedSync(NamedTuple):
     rate_limit: dict[str, Any]
     max_age_days: float | None
     sync_frequency: str
-    config_version: int
     initial_backfill_completed_at: datetime | None
     created_at: datetime
     kind: str

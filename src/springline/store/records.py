@@ -7,9 +7,6 @@ from typing import Any, NamedTuple
 from springline.store.database import Database, Row
 from springline.store.statements import load_statements
 
-#: More sources than this are scanned, not merged.
-MERGED_SOURCES = 100
-
 
 class SourceDescription(NamedTuple):
     """What the records of one source say of where they come from."""
