@@ -15,7 +15,8 @@ from springline.domain.records import DetectedBy
 from springline.engine.quotas import Priority
 from springline.engine.rereads import BATCH, Rereader
 from springline.engine.session import CollectionSession, SyncSession
-from springline.providers.pages import decode_tolerantly, split_envelope
+from springline.providers.pages import split_envelope
+from springline.providers.record_readers import decode_tolerantly
 from springline.providers.vocabulary import Answer, EventFeed, Request
 
 #: A quick poll looks so far behind the last one: an event can be a second or two late for reasons of clock alone.

@@ -10,7 +10,7 @@ from springline.domain.records import DetectedBy, Evidence, PageRecord, Rejected
 from springline.engine.quotas import Priority
 from springline.engine.record_writes import Written
 from springline.engine.session import CollectionSession, SyncSession
-from springline.providers.vocabulary import Request
+from springline.providers.vocabulary import CursorById, Request
 
 #: Records read, then written, together.
 BATCH: Final = 50
@@ -132,7 +132,9 @@ class Rereader:
     async def _read(
         self, part: CollectionSession, upstream_id: str, priority: Priority
     ) -> PageRecord | RejectedRecord | _Gone:
-        request = Request(path=part.collection.read.path.replace("{id}", quote(upstream_id, safe="")))
+        read = part.collection.read
+        assert read is not None
+        request = Request(path=read.path.replace("{id}", quote(upstream_id, safe="")))
         part.requests += 1
         try:
             answer = await self._session.fetcher.fetch(request, priority)
@@ -154,7 +156,7 @@ class Rereader:
             return
         listing = part.collection.listing
         part.requests += 1
-        page = part.parser.parse_page((await self._session.fetcher.fetch(first_page(part, size=1), priority)).body)
+        page = part.parser.parse_page(await self._session.fetcher.fetch(first_page(part, size=1), priority))
         if page.records:
             if isinstance(await self._read(part, page.records[0].upstream_id, priority), PageRecord):
                 return
@@ -189,5 +191,6 @@ class Rereader:
 def first_page(part: CollectionSession, *, size: int | None = None) -> Request:
     """The request for the start of a collection's list."""
     listing = part.collection.listing
+    assert isinstance(listing.pagination, CursorById)
     name, most = listing.pagination.size
     return Request(path=listing.path, query=(*listing.query, (name, str(size or most))))

@@ -24,7 +24,7 @@ class CollectionSession:
         self.source_no = source.source_no
         self.backfill_name = backfill_name(collection_id, source.generation)
         self.sweep_name = sweep_name(collection_id, source.generation)
-        self.parser = PageParser(collection)
+        self.parser = PageParser(collection, collection.listing)
         self.phase = "backfill"
         self.records = 0
         self.requests = 0
@@ -126,7 +126,7 @@ class SyncSession:
 
 def parse_page(part: CollectionSession, answer: Answer, *, cursor: str | None) -> ParsedPage:
     """The answer's page. Raises ProviderBroken if it is none, or leads back to where it came from."""
-    page = part.parser.parse_page(answer.body)
+    page = part.parser.parse_page(answer)
     if page.next_cursor is not None and page.next_cursor == cursor:
         raise ProviderBroken(f"answered with a page that leads back to itself (after {cursor})")
     return page

@@ -23,7 +23,7 @@ from springline.engine.record_writes import Reading
 from springline.engine.rereads import BATCH, Rereader, first_page
 from springline.engine.session import CollectionSession, SyncSession, parse_page
 from springline.providers.pages import ParsedPage
-from springline.providers.vocabulary import Request
+from springline.providers.vocabulary import CursorById, Request
 
 #: Sweeps follow each other no closer than this …
 SHORTEST_PAUSE_SECONDS: Final = 5.0
@@ -265,7 +265,7 @@ def page_request(part: CollectionSession, place: ListPlace) -> Request:
     query = request.query
     if place.until is not None and listing.until is not None:
         query = (*query, (listing.until, str(place.until)))
-    if place.cursor is not None:
+    if place.cursor is not None and isinstance(listing.pagination, CursorById):
         query = (*query, (listing.pagination.after, place.cursor))
     return Request(path=request.path, query=query)
 
