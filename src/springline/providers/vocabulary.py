@@ -128,8 +128,9 @@ class TimeBound(msgspec.Struct, frozen=True, kw_only=True):
 class ListEndpoint(msgspec.Struct, frozen=True, kw_only=True):
     """Where all records of a collection are listed; of a child collection: those of one parent.
 
-    `path` is a template (see `Collection`). `until` is the query parameter that bounds the creation time (Unix seconds,
-    inclusive): with it a walk whose cursor was deleted is taken up where it stood. `since` bounds the time from below.
+    `path` and the values of `query` are templates (see `Collection`). `until` is the query parameter that bounds the
+    creation time (Unix seconds, inclusive): with it a walk whose cursor was deleted is taken up where it stood. `since`
+    bounds the time from below.
     `conditional`: the answer has an `ETag`, and is 304 to a request that names it. `empty_statuses` are answers that
     stand for an empty list.
     """
@@ -202,9 +203,9 @@ class Collection(msgspec.Struct, frozen=True, kw_only=True):
     `created` and `updated` are times in `time_format`. `version` names a field that grows with every change of an
     object, where the API has one.
 
-    Paths are templates: `{id}` stands for the record's own id, `{record.number}` for a field of the record as it is
-    stored, `{repository.name}` for a field of the ancestor in that collection, `{credential.login}` for a property of
-    the credential that is no secret.
+    Paths and values of queries are templates: `{id}` stands for the record's own id, `{record.number}` for a field
+    of the record as it is stored, `{repository.name}` for a field of the ancestor in that collection,
+    `{credential.login}` for a property of the credential that is no secret.
     """
 
     name: str
@@ -316,11 +317,20 @@ def _faults(provider: Provider, collection: Collection) -> list[str]:
         if "{id}" not in collection.read.path and "{record." not in collection.read.path:
             faults.append("the path that reads one record must name it: {id}, or a field as {record.number}")
     faults += [f"the path {path} must start with a slash" for path in paths if not path.startswith("/")]
-    for path in paths:
-        known = {"id", "record", "credential", *ancestors}
-        faults += [
-            f"the path {path} names {name}" for name in placeholders(path) if name.partition(".")[0] not in known
-        ]
+    known = {"id", "record", "credential", *ancestors}
+    faults += [
+        f"the path {path} names {name}"
+        for path in paths
+        for name in placeholders(path)
+        if name.partition(".")[0] not in known
+    ]
+    faults += [
+        f"the query of {listing.path} names {name}"
+        for listing in listings
+        for _, value in listing.query
+        for name in placeholders(value)
+        if name.partition(".")[0] not in known - {"id", "record"}
+    ]
     if collection.parent is not None and not ancestors:
         faults.append(f"its parent {collection.parent.collection} must be a collection described before it")
     if collection.within is not None and collection.within not in ancestors:
