@@ -110,9 +110,7 @@ async def test_created_ranges_are_where_the_api_has_them(stripe: SandboxClient, 
     assert times == sorted(times, reverse=True)
     middle = times[len(times) // 2]
     part = (await stripe.get(f"/v1/{kind.path}", {"created[lte]": middle, "limit": 100, **query})).value["data"]
-    assert [value["id"] for value in part] == [
-        value["id"] for value in whole if value[kind.created_field] <= middle
-    ]
+    assert [value["id"] for value in part] == [value["id"] for value in whole if value[kind.created_field] <= middle]
 
 
 def allows_none(annotation: Any) -> bool:
