@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from springline.engine.connect import CredentialVerifier
 from springline.engine.deliveries import Deliveries
 from springline.engine.messages import RecordEncoder
+from springline.engine.processes import this_process
 from springline.engine.wakeups import Wakeups
+from springline.metrics import Metrics
 from springline.providers.vocabulary import Provider
 from springline.store.consumers import ConsumerStore
 from springline.store.credentials import CredentialStore
 from springline.store.database import Database
 from springline.store.deliveries import DeliveryStore
+from springline.store.leases import LeaseStore, Process
 from springline.store.records import RecordStore
 from springline.store.secrets import SecretBox
 from springline.store.streams import StreamStore
@@ -28,6 +31,9 @@ class Services:
     """
 
     database: Database
+    process: Process
+    metrics: Metrics
+    leases: LeaseStore
     providers: Mapping[str, Provider]
     secrets: SecretBox
     streams: StreamStore
@@ -55,12 +61,16 @@ class Services:
         wake_syncs: Callable[[], None] = lambda: None,
         wake_maintenance: Callable[[], None] = lambda: None,
         database_state: Callable[[], str | None] = lambda: None,
+        metrics: Metrics | None = None,
     ) -> "Services":
         """The services over one database, with a store for each noun. `wakeups`: this process's, where it has some."""
         records = RecordStore(database)
         encoder = RecordEncoder(records)
         return cls(
             database=database,
+            process=this_process(),
+            metrics=metrics or Metrics(),
+            leases=LeaseStore(database),
             providers=providers,
             secrets=secrets,
             streams=StreamStore(database),

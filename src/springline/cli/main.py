@@ -20,6 +20,7 @@ from springline.cli import (
     streams,
     syncs,
     tail,
+    workers,
 )
 from springline.cli.errors import CommandFailed
 
@@ -59,6 +60,7 @@ for _command in (
     tail.tail,
     providers.providers,
     serve.worker,
+    workers.workers,
     serve.migrate,
     orgs.orgs,
     sandbox.sandbox,

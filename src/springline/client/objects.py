@@ -239,3 +239,18 @@ class Token(ApiObject, kw_only=True):
     org_id: str
     token: str | None = None
     created_at: datetime
+
+
+class Worker(ApiObject, kw_only=True):
+    """A process that runs syncs; `credentials` and `syncs` are those of the organisation that asks."""
+
+    number: int
+    status: str
+    host: str = ""
+    process_id: int | None = None
+    process_started_at: datetime | None = None
+    since: datetime
+    lease_until: datetime
+    credentials: int = 0
+    syncs: int = 0
+    is_this_process: bool = False

@@ -12,6 +12,7 @@ from springline.client.records import RecordReads
 from springline.client.streams import Streams
 from springline.client.syncs import Syncs
 from springline.client.tokens import Tokens
+from springline.client.workers import Workers
 
 
 class SpringlineClient:
@@ -30,6 +31,7 @@ class SpringlineClient:
         self.providers = Providers(self._connection)
         self.records = RecordReads(self._connection)
         self.tokens = Tokens(self._connection)
+        self.workers = Workers(self._connection)
 
     @property
     def base_url(self) -> str:

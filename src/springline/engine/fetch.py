@@ -19,6 +19,7 @@ from yarl import URL
 from springline import __version__
 from springline.domain.errors import ProviderBroken, ProviderError, RetryLater, SlowDown
 from springline.engine.quotas import Permit, Priority, SyncQuota
+from springline.metrics import Metrics
 from springline.providers.vocabulary import Answer, CredentialKind, Provider, Request
 
 #: An answer longer than this is no page.
@@ -34,11 +35,12 @@ _SECRET_SECONDS: Final = 5.0
 class HttpClient:
     """The process's one HTTP client."""
 
-    def __init__(self, session: aiohttp.ClientSession) -> None:
+    def __init__(self, session: aiohttp.ClientSession, metrics: Metrics) -> None:
         self.session = session
+        self.metrics = metrics
 
     @classmethod
-    def open(cls) -> "HttpClient":
+    def open(cls, metrics: Metrics | None = None) -> "HttpClient":
         """To be called inside the event loop."""
         trace = aiohttp.TraceConfig()
         trace.on_request_headers_sent.append(_stamp)
@@ -51,7 +53,7 @@ class HttpClient:
         )
         # aiohttp sends an idempotent request again when a kept connection was dropped; it has no public switch.
         session._retry_connection = False
-        return cls(session)
+        return cls(session, metrics or Metrics())
 
     async def close(self) -> None:
         await self.session.close()
@@ -163,7 +165,9 @@ class Fetcher:
 
     async def _send(self, request: Request, priority: Priority) -> Answer:
         headers = await self._origin.headers()
+        asked_at = time.monotonic()
         async with self._quota.permit(priority) as permit:
+            self._client.metrics.count_quota_wait(self._origin.provider.name, time.monotonic() - asked_at)
             # In a lease's last seconds: either it is renewed, or this sync is taken from us and this call cancelled.
             while not self._may_start():  # noqa: ASYNC110 - nothing tells when a lease was renewed
                 await asyncio.sleep(_LEASE_LOOK_SECONDS)
@@ -185,6 +189,7 @@ async def send(
 ) -> Answer:
     """One request, whatever its status. Raises RetryLater if there is no answer, ProviderBroken if it is too long."""
     provider = origin.provider
+    status: int | None = None
     url = URL(origin.base_url + request.path, encoded=True).with_query(request.query)
     if request.headers:
         headers = headers.copy()
@@ -198,6 +203,7 @@ async def send(
             timeout=aiohttp.ClientTimeout(total=provider.request_timeout_seconds),
             trace_request_ctx=permit,
         ) as response:
+            status = response.status
             body = await _read(response)
             return Answer(
                 status=response.status,
@@ -209,6 +215,8 @@ async def send(
     except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError) as error:
         # The text of some of these holds the URL with its query.
         raise RetryLater(f"{provider.title} could not be reached ({type(error).__name__})") from None
+    finally:
+        client.metrics.count_request(provider.name, status)
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

@@ -240,6 +240,7 @@ class RecordWriter:
                 written.seen.append(stored.record_no)
                 continue
             remaining.append(write._replace(content_print=print_now, compared=True))
+        self.writer.metrics.count_unchanged(len(writes) - len(remaining))
         return remaining
 
     async def _commit(
