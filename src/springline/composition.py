@@ -266,6 +266,7 @@ async def _running(base: _Base, listener: socket.socket | None) -> AsyncIterator
                 wake_syncs=wake_syncs,
                 wake_maintenance=maintenance.wake,
                 database_state=base.database_state,
+                explain_here=worker.explain,
             )
             server = HttpServer(create_app(services_of_api), listener)
             await server.start()

@@ -35,3 +35,28 @@ async def write_records(
     assert set(committed.outcomes) == {Outcome.created}
     first = head_idx - len(writes) + 1
     return [record_id(stream_no, first + place) for place in range(len(writes))]
+
+
+async def hold_something(
+    database: Database,
+    sync_id: str,
+    *,
+    kind: str = "record",
+    reason: str = "has no id",
+    content: bytes = b'{"n":1}',
+    count: int = 1,
+) -> uuid.UUID:
+    """A hold of a sync's first collection."""
+    hold_id = uuid.uuid4()
+    await database.execute(
+        """INSERT INTO holds (stream_no, hold_id, sync_no, source_no, kind, reason, content, print, held_us, count)
+        SELECT stream_no, $2::uuid, sync_no, source_no, $3, $4, $5, hashtextextended($2::uuid::text, 0), now_us(), $6
+        FROM sources WHERE sync_id = $1 ORDER BY source_no LIMIT 1""",
+        uuid.UUID(sync_id),
+        hold_id,
+        kind,
+        reason,
+        content,
+        count,
+    )
+    return hold_id

@@ -7,7 +7,19 @@ from starlette.middleware import Middleware
 from starlette.routing import Route as StarletteRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from springline.api import consumers, credentials, deliveries, providers, records, root, streams, syncs, tokens
+from springline.api import (
+    consumers,
+    credentials,
+    deliveries,
+    explanations,
+    holds,
+    providers,
+    records,
+    root,
+    streams,
+    syncs,
+    tokens,
+)
 from springline.api.auth import Authenticator
 from springline.api.documentation import documentation_routes
 from springline.api.errors import error_response
@@ -20,6 +32,8 @@ ROUTES: tuple[Route, ...] = (
     *root.routes,
     *streams.routes,
     *syncs.routes,
+    *explanations.routes,
+    *holds.routes,
     *credentials.routes,
     *consumers.routes,
     *deliveries.routes,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from springline.engine.connect import CredentialVerifier
 from springline.engine.deliveries import Deliveries
+from springline.engine.explain import Elsewhere, Explainer, Here, nobody_answers, runs_elsewhere
 from springline.engine.messages import RecordEncoder
 from springline.engine.wakeups import Wakeups
 from springline.providers.vocabulary import Provider
@@ -12,6 +13,8 @@ from springline.store.consumers import ConsumerStore
 from springline.store.credentials import CredentialStore
 from springline.store.database import Database
 from springline.store.deliveries import DeliveryStore
+from springline.store.holds import HoldStore
+from springline.store.leases import LeaseStore
 from springline.store.records import RecordStore
 from springline.store.secrets import SecretBox
 from springline.store.streams import StreamStore
@@ -38,6 +41,8 @@ class Services:
     records: RecordStore
     encoder: RecordEncoder
     deliveries: Deliveries
+    holds: HoldStore
+    explainer: Explainer
     verify_credential: CredentialVerifier
     wake_syncs: Callable[[], None]
     wake_maintenance: Callable[[], None]
@@ -55,9 +60,13 @@ class Services:
         wake_syncs: Callable[[], None] = lambda: None,
         wake_maintenance: Callable[[], None] = lambda: None,
         database_state: Callable[[], str | None] = lambda: None,
+        explain_here: Here = runs_elsewhere,
+        explain_elsewhere: Elsewhere = nobody_answers,
     ) -> "Services":
-        """The services over one database, with a store for each noun. `wakeups`: this process's, where it has some."""
+        """The services over one database, with a store for each noun. `wakeups`: this process's, where it has some.
+        `explain_here` and `explain_elsewhere` ask the run of a sync in this process and in another."""
         records = RecordStore(database)
+        holds = HoldStore(database)
         encoder = RecordEncoder(records)
         return cls(
             database=database,
@@ -71,6 +80,8 @@ class Services:
             records=records,
             encoder=encoder,
             deliveries=Deliveries(DeliveryStore(database), encoder, wakeups or Wakeups(database)),
+            holds=holds,
+            explainer=Explainer(LeaseStore(database), holds, here=explain_here, elsewhere=explain_elsewhere),
             verify_credential=verify_credential,
             wake_syncs=wake_syncs,
             wake_maintenance=wake_maintenance,

@@ -12,6 +12,7 @@ from springline.cli import (
     consumers,
     credentials,
     demo,
+    holds,
     orgs,
     output,
     providers,
@@ -20,6 +21,7 @@ from springline.cli import (
     streams,
     syncs,
     tail,
+    why,
 )
 from springline.cli.errors import CommandFailed
 
@@ -64,6 +66,8 @@ for _command in (
     sandbox.sandbox,
 ):
     commands.add_command(_command)
+for _command in (why.why, why.explain, holds.list_holds, holds.hold):
+    syncs.syncs.add_command(_command)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -122,6 +122,79 @@ class Sync(ApiObject, kw_only=True):
     progress: dict[str, Progress] = {}
 
 
+class Waiting(msgspec.Struct, kw_only=True):
+    """What is waited for, since when and until when, as far as that is known, and what to do about it."""
+
+    waiting_for: str
+    since: datetime | None = None
+    until: datetime | None = None
+    says: str = ""
+
+
+class CollectionExplanation(msgspec.Struct, kw_only=True):
+    """What one collection does, or waits for (None: for nothing but its next turn)."""
+
+    doing: str
+    waiting_for: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    says: str = ""
+    also: list[Waiting] = []
+
+
+class RequestMade(msgspec.Struct, kw_only=True):
+    """One request to a provider. `waited_ms`: for its permit. `status` None: no answer, and `fault` says why."""
+
+    at: datetime
+    purpose: str
+    method: str
+    path: str
+    status: int | None = None
+    ms: int = 0
+    waited_ms: int = 0
+    work: str = ""
+    request_id: str | None = None
+    fault: str | None = None
+
+
+class QuotaUse(msgspec.Struct, kw_only=True):
+    """What the running window of the quota holds."""
+
+    allowed_requests: int
+    interval: float
+    used: int
+    max_concurrent_requests: int = 0
+    by_purpose: dict[str, int] = {}
+
+
+class Explanation(ApiObject, kw_only=True):
+    """Why a sync is where it is. `requests`: newest first; none, and no `quota`, where the worker that runs it could
+    not be asked."""
+
+    sync_id: str
+    as_of: datetime
+    worker: int | None = None
+    collections: dict[str, CollectionExplanation]
+    quota: QuotaUse | None = None
+    requests: list[RequestMade] = []
+
+
+class Hold(ApiObject, kw_only=True):
+    """What was kept back for a reason, until someone decides. `kind`: `record`, `page` or `deletion`."""
+
+    id: str
+    sync_id: str
+    kind: str
+    status: str
+    reason: str
+    count: int = 1
+    since: datetime
+    collection_id: str | None = None
+    decided_at: datetime | None = None
+    size: int = 0
+    sample: str = ""
+
+
 class SyncOfRecord(msgspec.Struct, kw_only=True):
     id: str
     external_id: str | None = None

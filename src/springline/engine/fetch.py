@@ -6,7 +6,6 @@ Redirects and the HTTP client's own retries are off: each would be a request wit
 import asyncio
 import random
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from types import SimpleNamespace
 from typing import Any, Final
@@ -18,6 +17,7 @@ from yarl import URL
 from springline import __version__
 from springline.domain.errors import ProviderBroken, ProviderError, RetryLater, SlowDown
 from springline.engine.quotas import Permit, Priority, SyncQuota
+from springline.engine.request_log import RequestLog
 from springline.providers.vocabulary import Answer, CredentialKind, Provider, Request
 
 #: An answer longer than this is no page.
@@ -104,12 +104,13 @@ class Fetcher:
         self, client: HttpClient, origin: Origin, quota: SyncQuota, *, may_start: Callable[[], bool] = lambda: True
     ) -> None:
         self._client = client
-        self._may_start = may_start
+        self.may_start = may_start
         self._origin = origin
         self._quota = quota
         self.requests = 0
-        #: (monotonic time, path, status or error) of the last requests, newest last.
-        self.recent: deque[tuple[float, str, str]] = deque(maxlen=20)
+        self.recent = RequestLog()
+        #: Until when (monotonic) the provider wants no requests, since when, and its words.
+        self.slowed: tuple[float, float, str] | None = None
 
     async def fetch(self, request: Request, priority: Priority) -> Answer:
         """Sends a request and returns its 2xx answer. Raises the errors of `domain.errors`."""
@@ -118,25 +119,37 @@ class Fetcher:
                 return await self._send(request, priority)
             except RetryLater as error:
                 if isinstance(error, SlowDown):
-                    self._quota.slow_down(error.after_seconds or 1.0)
+                    self._slow_down(error)
                 if attempt == QUICK_RETRIES or (error.after_seconds or 0) > 1.0:
                     raise
                 await asyncio.sleep(error.after_seconds or random.uniform(0.5, 1.0) * 0.1 * 4**attempt)
         raise AssertionError("the last attempt returns or raises")
 
+    def _slow_down(self, error: SlowDown) -> None:
+        seconds, now = error.after_seconds or 1.0, time.monotonic()
+        self._quota.slow_down(seconds)
+        since = self.slowed[1] if self.slowed is not None and self.slowed[0] > now else now
+        self.slowed = (max(now + seconds, self.slowed[0] if self.slowed is not None else now), since, error.words)
+
     async def _send(self, request: Request, priority: Priority) -> Answer:
         headers = await self._origin.headers()
-        async with self._quota.permit(priority) as permit:
-            # In a lease's last seconds: either it is renewed, or this sync is taken from us and this call cancelled.
-            while not self._may_start():  # noqa: ASYNC110 - nothing tells when a lease was renewed
-                await asyncio.sleep(_LEASE_LOOK_SECONDS)
-            self.requests += 1
-            try:
-                answer = await send(self._client, self._origin, request, headers=headers, permit=permit)
-            except ProviderError as error:
-                self.recent.append((time.monotonic(), request.path, str(error.status or type(error).__name__)))
-                raise
-        self.recent.append((time.monotonic(), request.path, str(answer.status)))
+        id_header = self._origin.provider.request_id_header
+        one = self.recent.begin(purpose=priority.name, method=request.method, path=request.path)
+        try:
+            async with self._quota.permit(priority) as permit:
+                # In a lease's last seconds: it is renewed, or this sync is taken from us and this call cancelled.
+                while not self.may_start():  # noqa: ASYNC110 - nothing tells when a lease was renewed
+                    await asyncio.sleep(_LEASE_LOOK_SECONDS)
+                self.requests += 1
+                one.sent_at = time.monotonic()
+                try:
+                    answer = await send(self._client, self._origin, request, headers=headers, permit=permit)
+                except ProviderError as error:
+                    self.recent.ended(one, status=error.status, fault=error.words)
+                    raise
+            self.recent.ended(one, status=answer.status, request_id=answer.headers.get(id_header or ""))
+        finally:
+            self.recent.given_up(one)
         if 200 <= answer.status < 300:
             return answer
         raise self._origin.provider.classify(request, answer)

@@ -33,4 +33,4 @@ ON CONFLICT (stream_no, source_no, print) DO NOTHING
 -- summarise_holds --
 -- How many records and pages of a source are held, and why the last one was.
 SELECT count(*) AS held, (array_agg(reason ORDER BY held_us DESC))[1] AS last_reason
-FROM holds WHERE stream_no = $1 AND source_no = $2
+FROM holds WHERE stream_no = $1 AND source_no = $2 AND kind <> 'deletion' AND status = 'held'
