@@ -11,6 +11,7 @@ from springline.api import (
     consumers,
     credentials,
     deliveries,
+    events,
     explanations,
     holds,
     providers,
@@ -38,6 +39,7 @@ ROUTES: tuple[Route, ...] = (
     *consumers.routes,
     *deliveries.routes,
     *records.routes,
+    *events.routes,
     *providers.routes,
     *tokens.routes,
 )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from springline.engine.connect import CredentialVerifier
 from springline.engine.deliveries import Deliveries
+from springline.engine.events import EventLog
 from springline.engine.explain import Elsewhere, Explainer, Here, nobody_answers, runs_elsewhere
 from springline.engine.messages import RecordEncoder
 from springline.engine.wakeups import Wakeups
@@ -13,6 +14,7 @@ from springline.store.consumers import ConsumerStore
 from springline.store.credentials import CredentialStore
 from springline.store.database import Database
 from springline.store.deliveries import DeliveryStore
+from springline.store.events import EventStore
 from springline.store.holds import HoldStore
 from springline.store.leases import LeaseStore
 from springline.store.records import RecordStore
@@ -40,6 +42,8 @@ class Services:
     tokens: TokenStore
     records: RecordStore
     encoder: RecordEncoder
+    events: EventLog
+    event_store: EventStore
     deliveries: Deliveries
     holds: HoldStore
     explainer: Explainer
@@ -68,6 +72,7 @@ class Services:
         records = RecordStore(database)
         holds = HoldStore(database)
         encoder = RecordEncoder(records)
+        event_store = EventStore(database)
         return cls(
             database=database,
             providers=providers,
@@ -79,6 +84,8 @@ class Services:
             tokens=TokenStore(database),
             records=records,
             encoder=encoder,
+            events=EventLog(event_store, encoder),
+            event_store=event_store,
             deliveries=Deliveries(DeliveryStore(database), encoder, wakeups or Wakeups(database)),
             holds=holds,
             explainer=Explainer(LeaseStore(database), holds, here=explain_here, elsewhere=explain_elsewhere),

@@ -231,6 +231,25 @@ class Records(ApiObject, kw_only=True):
     cursor: str
 
 
+class Event(Record, kw_only=True):
+    """One change of a record, with the version that it made. `changes`: the fields that an update changed, with their
+    values before; None: not kept any more."""
+
+    event_id: str
+    event: str
+    changes: dict[str, Any] | None = None
+    detected_by: str
+    evidence: str | None = None
+    event_inserted_at: datetime
+
+
+class Events(ApiObject, kw_only=True):
+    """A piece of an event log. Send `cursor` as `after_cursor` to go on from here."""
+
+    events: list[Event]
+    cursor: str
+
+
 class Message(msgspec.Struct, kw_only=True):
     """A record's version, handed out until it is acknowledged or its time is over."""
 

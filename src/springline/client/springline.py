@@ -8,6 +8,7 @@ from springline.client.consumers import Consumers
 from springline.client.consuming import Messages
 from springline.client.credentials import Credentials
 from springline.client.errors import ApiError
+from springline.client.events import EventReads
 from springline.client.providers import Providers
 from springline.client.records import RecordReads
 from springline.client.streams import Streams
@@ -30,6 +31,7 @@ class SpringlineClient:
         self.consumers = Consumers(self._connection)
         self.providers = Providers(self._connection)
         self.records = RecordReads(self._connection)
+        self.events = EventReads(self._connection)
         self.tokens = Tokens(self._connection)
 
     async def readiness(self) -> str | None:
