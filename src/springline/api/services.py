@@ -45,6 +45,7 @@ class Services:
     events: EventLog
     event_store: EventStore
     deliveries: Deliveries
+    delivery_store: DeliveryStore
     holds: HoldStore
     explainer: Explainer
     verify_credential: CredentialVerifier
@@ -73,6 +74,7 @@ class Services:
         holds = HoldStore(database)
         encoder = RecordEncoder(records)
         event_store = EventStore(database)
+        delivery_store = DeliveryStore(database)
         return cls(
             database=database,
             providers=providers,
@@ -86,7 +88,8 @@ class Services:
             encoder=encoder,
             events=EventLog(event_store, encoder),
             event_store=event_store,
-            deliveries=Deliveries(DeliveryStore(database), encoder, wakeups or Wakeups(database)),
+            deliveries=Deliveries(delivery_store, encoder, wakeups or Wakeups(database)),
+            delivery_store=delivery_store,
             holds=holds,
             explainer=Explainer(LeaseStore(database), holds, here=explain_here, elsewhere=explain_elsewhere),
             verify_credential=verify_credential,

@@ -11,6 +11,7 @@ import springline
 from springline.cli import (
     consumers,
     credentials,
+    dead_letters,
     demo,
     events,
     holds,
@@ -71,6 +72,8 @@ for _command in (
     commands.add_command(_command)
 for _command in (why.why, why.explain, holds.list_holds, holds.hold):
     syncs.syncs.add_command(_command)
+for _command in (dead_letters.pending, dead_letters.term, dead_letters.dead_letters, dead_letters.redrive):
+    consumers.consumers.add_command(_command)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -271,6 +271,53 @@ class Received(ApiObject, kw_only=True):
     info: Pending
 
 
+class PendingMessage(msgspec.Struct, kw_only=True):
+    """A message in flight. `state`: `out`, `late` (its deadline is over) or `waiting` (it was given back)."""
+
+    record_id: str
+    updated_idx: int
+    state: str
+    deliver_count: int
+    deadline: datetime
+    sync_id: str | None = None
+    collection_id: str | None = None
+    upstream_id: str | None = None
+    first_delivered_at: datetime | None = None
+    last_delivered_at: datetime | None = None
+    receiver: str | None = None
+    newer: bool = False
+
+
+class PendingInfo(msgspec.Struct, kw_only=True):
+    """`stopped`: nothing more is delivered, since too many messages are in flight; `stopped_by`: the oldest of them."""
+
+    num_ack_pending: int
+    max_ack_pending: int
+    paused: bool = False
+    stopped: bool = False
+    stopped_by: PendingMessage | None = None
+
+
+class PendingMessages(ApiObject, kw_only=True):
+    """Messages in flight, by their records' ids; go on with `next_cursor`."""
+
+    data: list[PendingMessage]
+    info: PendingInfo
+    next_cursor: str | None = None
+
+
+class DeadLetter(ApiObject, kw_only=True):
+    """A message that was given up, with its record as it is now (None: it has left)."""
+
+    record_id: str
+    updated_idx: int
+    deliver_count: int
+    reason: str
+    given_up_at: datetime
+    superseded: bool = False
+    record: Record | None = None
+
+
 class Consumer(ApiObject, kw_only=True):
     id: str
     stream_id: str
