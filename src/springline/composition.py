@@ -282,6 +282,7 @@ async def _running(
                 wake_maintenance=maintenance.wake,
                 database_state=base.database_state,
                 metrics=metrics,
+                explain_here=worker.explain,
             )
             server = HttpServer(create_app(services_of_api, routes), listener)
             await server.start()

@@ -34,8 +34,11 @@ DATA_FUNCTIONS = {
     "pending_v1",
     "position_at_v1",
     "receive_v1",
+    "receive_v2",
+    "redrive_v1",
     "remove_tombstones_v1",
     "reset_v1",
+    "term_v1",
 }
 
 
@@ -82,7 +85,7 @@ async def test_data_functions_touch_data_tables_only(shared: Database, data_tabl
             continue
         named = set(re.findall(r"(?:FROM|JOIN|INTO|UPDATE|USING)\s+([a-z_]+)", source))
         assert named & CONFIGURATION == set(), name
-        if name in {"ack_v1", "nack_v1", "extend_v1", "reset_v1"}:
+        if name in {"ack_v1", "nack_v1", "extend_v1", "reset_v1", "term_v1", "redrive_v1"}:
             assert named & {"records", "payloads", "stream_heads"} == set(), name
         if name.startswith("commit_pages_"):  # no transaction takes locks of both kinds
             assert named & {"deliveries", "consumer_positions", "dead_letters"} == set()

@@ -7,7 +7,22 @@ from starlette.middleware import Middleware
 from starlette.routing import Route as StarletteRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from springline.api import consumers, credentials, deliveries, providers, records, root, streams, syncs, tokens, workers
+from springline.api import (
+    consumers,
+    credentials,
+    deliveries,
+    events,
+    explanations,
+    holds,
+    pending,
+    providers,
+    records,
+    root,
+    streams,
+    syncs,
+    tokens,
+    workers,
+)
 from springline.api.auth import Authenticator
 from springline.api.documentation import documentation_routes
 from springline.api.errors import error_response
@@ -21,10 +36,14 @@ ROUTES: tuple[Route, ...] = (
     *root.operations,
     *streams.routes,
     *syncs.routes,
+    *explanations.routes,
+    *holds.routes,
     *credentials.routes,
     *consumers.routes,
     *deliveries.routes,
+    *pending.routes,
     *records.routes,
+    *events.routes,
     *providers.routes,
     *tokens.routes,
     *workers.routes,

@@ -1,6 +1,7 @@
 """What this is, whether it is well, and its figures for Prometheus."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -74,15 +75,26 @@ async def get_metrics(call: Call[Nothing, Nothing]) -> Response:
 
 
 async def _why_not_ready(call: Call[Nothing, Nothing]) -> str | None:
+    looking = asyncio.create_task(missing_migrations(call.services.database))
+    # Not awaited after its time: a server that is frozen does not even answer that a statement is given up.
+    await asyncio.wait({looking}, timeout=_READY_SECONDS)
+    if not looking.done():
+        looking.add_done_callback(_forget)
+        looking.cancel()
+        return call.services.database_state() or f"the database does not answer within {_READY_SECONDS:g} seconds"
     try:
-        async with asyncio.timeout(_READY_SECONDS):
-            missing = await missing_migrations(call.services.database)
+        missing = looking.result()
     except UNAVAILABLE as error:
-        known = call.services.database_state()
-        return known or f"the database cannot be reached: {type(error).__name__}"
+        return call.services.database_state() or f"the database cannot be reached: {type(error).__name__}"
     if missing:
         return f"the database lacks the migrations {', '.join(missing)}; run `springline migrate`"
     return None
+
+
+def _forget(looking: asyncio.Task[Sequence[str]]) -> None:
+    """What became of it in the end interests nobody."""
+    if not looking.cancelled():
+        looking.exception()
 
 
 routes = (Route("GET", "/", get_root, answers=AboutObject, public=True),)

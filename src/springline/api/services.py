@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from springline.engine.connect import CredentialVerifier
 from springline.engine.deliveries import Deliveries
+from springline.engine.events import EventLog
+from springline.engine.explain import Elsewhere, Explainer, Here, nobody_answers, runs_elsewhere
 from springline.engine.messages import RecordEncoder
 from springline.engine.processes import this_process
 from springline.engine.wakeups import Wakeups
@@ -14,6 +16,8 @@ from springline.store.consumers import ConsumerStore
 from springline.store.credentials import CredentialStore
 from springline.store.database import Database
 from springline.store.deliveries import DeliveryStore
+from springline.store.events import EventStore
+from springline.store.holds import HoldStore
 from springline.store.leases import LeaseStore, Process
 from springline.store.records import RecordStore
 from springline.store.secrets import SecretBox
@@ -43,7 +47,12 @@ class Services:
     tokens: TokenStore
     records: RecordStore
     encoder: RecordEncoder
+    events: EventLog
+    event_store: EventStore
     deliveries: Deliveries
+    delivery_store: DeliveryStore
+    holds: HoldStore
+    explainer: Explainer
     verify_credential: CredentialVerifier
     wake_syncs: Callable[[], None]
     wake_maintenance: Callable[[], None]
@@ -62,10 +71,16 @@ class Services:
         wake_maintenance: Callable[[], None] = lambda: None,
         database_state: Callable[[], str | None] = lambda: None,
         metrics: Metrics | None = None,
+        explain_here: Here = runs_elsewhere,
+        explain_elsewhere: Elsewhere = nobody_answers,
     ) -> "Services":
-        """The services over one database, with a store for each noun. `wakeups`: this process's, where it has some."""
+        """The services over one database, with a store for each noun. `wakeups`: this process's, where it has some.
+        `explain_here` and `explain_elsewhere` ask the run of a sync in this process and in another."""
         records = RecordStore(database)
+        holds = HoldStore(database)
         encoder = RecordEncoder(records)
+        event_store = EventStore(database)
+        delivery_store = DeliveryStore(database)
         return cls(
             database=database,
             process=this_process(),
@@ -80,7 +95,12 @@ class Services:
             tokens=TokenStore(database),
             records=records,
             encoder=encoder,
-            deliveries=Deliveries(DeliveryStore(database), encoder, wakeups or Wakeups(database)),
+            events=EventLog(event_store, encoder),
+            event_store=event_store,
+            deliveries=Deliveries(delivery_store, encoder, wakeups or Wakeups(database)),
+            delivery_store=delivery_store,
+            holds=holds,
+            explainer=Explainer(LeaseStore(database), holds, here=explain_here, elsewhere=explain_elsewhere),
             verify_credential=verify_credential,
             wake_syncs=wake_syncs,
             wake_maintenance=wake_maintenance,

@@ -6,7 +6,6 @@ Redirects and the HTTP client's own retries are off: each would be a request wit
 import asyncio
 import random
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from email.utils import parsedate_to_datetime
 from types import SimpleNamespace
@@ -19,6 +18,7 @@ from yarl import URL
 from springline import __version__
 from springline.domain.errors import ProviderBroken, ProviderError, RetryLater, SlowDown
 from springline.engine.quotas import Permit, Priority, SyncQuota
+from springline.engine.request_log import RequestLog
 from springline.metrics import Metrics
 from springline.providers.vocabulary import Answer, CredentialKind, Provider, Request
 
@@ -132,13 +132,14 @@ class Fetcher:
         self, client: HttpClient, origin: Origin, quota: SyncQuota, *, may_start: Callable[[], bool] = lambda: True
     ) -> None:
         self._client = client
-        self._may_start = may_start
+        self.may_start = may_start
         self._origin = origin
         self._quota = quota
         self.requests = 0
         self.clock = ServerClock()
-        #: (monotonic time, path, status or error) of the last requests, newest last.
-        self.recent: deque[tuple[float, str, str]] = deque(maxlen=20)
+        self.recent = RequestLog()
+        #: Until when (monotonic) the provider wants no requests, since when, and its words.
+        self.slowed: tuple[float, float, str] | None = None
 
     @property
     def base_url(self) -> str:
@@ -157,27 +158,39 @@ class Fetcher:
                 return await self._send(request, priority)
             except RetryLater as error:
                 if isinstance(error, SlowDown):
-                    self._quota.slow_down(error.after_seconds or 1.0)
+                    self._slow_down(error)
                 if attempt == QUICK_RETRIES or (error.after_seconds or 0) > 1.0:
                     raise
                 await asyncio.sleep(error.after_seconds or random.uniform(0.5, 1.0) * 0.1 * 4**attempt)
         raise AssertionError("the last attempt returns or raises")
 
+    def _slow_down(self, error: SlowDown) -> None:
+        seconds, now = error.after_seconds or 1.0, time.monotonic()
+        self._quota.slow_down(seconds)
+        since = self.slowed[1] if self.slowed is not None and self.slowed[0] > now else now
+        self.slowed = (max(now + seconds, self.slowed[0] if self.slowed is not None else now), since, error.words)
+
     async def _send(self, request: Request, priority: Priority) -> Answer:
         headers = await self._origin.headers()
+        id_header = self._origin.provider.request_id_header
         asked_at = time.monotonic()
-        async with self._quota.permit(priority) as permit:
-            self._client.metrics.count_quota_wait(self._origin.provider.name, time.monotonic() - asked_at)
-            # In a lease's last seconds: either it is renewed, or this sync is taken from us and this call cancelled.
-            while not self._may_start():  # noqa: ASYNC110 - nothing tells when a lease was renewed
-                await asyncio.sleep(_LEASE_LOOK_SECONDS)
-            self.requests += 1
-            try:
-                answer = await send(self._client, self._origin, request, headers=headers, permit=permit)
-            except ProviderError as error:
-                self.recent.append((time.monotonic(), request.path, str(error.status or type(error).__name__)))
-                raise
-        self.recent.append((time.monotonic(), request.path, str(answer.status)))
+        one = self.recent.begin(purpose=priority.name, method=request.method, path=request.path)
+        try:
+            async with self._quota.permit(priority) as permit:
+                self._client.metrics.count_quota_wait(self._origin.provider.name, time.monotonic() - asked_at)
+                # In a lease's last seconds: it is renewed, or this sync is taken from us and this call cancelled.
+                while not self.may_start():  # noqa: ASYNC110 - nothing tells when a lease was renewed
+                    await asyncio.sleep(_LEASE_LOOK_SECONDS)
+                self.requests += 1
+                one.sent_at = time.monotonic()
+                try:
+                    answer = await send(self._client, self._origin, request, headers=headers, permit=permit)
+                except ProviderError as error:
+                    self.recent.ended(one, status=error.status, fault=error.words)
+                    raise
+            self.recent.ended(one, status=answer.status, request_id=answer.headers.get(id_header or ""))
+        finally:
+            self.recent.given_up(one)
         self.clock.note(answer)
         if 200 <= answer.status < 300 or answer.status in request.answers:
             return answer

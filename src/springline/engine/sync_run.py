@@ -17,11 +17,13 @@ from springline.domain.records import DetectedBy
 from springline.domain.syncs import parse_frequency
 from springline.engine.backfills import BackfillWalk
 from springline.engine.deletions import Deletions
+from springline.engine.explain import Pause, Reason, RunExplanation, WorkStanding, as_sentence, explain_run
 from springline.engine.feeds import FeedPoll
 from springline.engine.health import CREDENTIAL, PROVIDER, Notes, Observations
 from springline.engine.partitions import Partition
 from springline.engine.polls import IncrementalPoll
 from springline.engine.record_writes import FencedOff
+from springline.engine.request_log import CURRENT_WORK
 from springline.engine.rereads import Rereader
 from springline.engine.session import CollectionSession, SyncSession
 from springline.engine.sweeps import SweepWalk
@@ -59,6 +61,13 @@ class Work:
         self.failures = 0
         #: Something came up while it ran: it is to run again.
         self.is_wanted = False
+        #: Why it was put off until `due_at`.
+        self.pause: Pause | None = None
+
+    def put_off(self, reason: Reason, says: str) -> None:
+        """It has to wait, for this reason; the first of equal ones says since when."""
+        since = self.pause.since if self.pause is not None and self.pause.reason == reason else time.monotonic()
+        self.pause = Pause(reason, since, says)
 
 
 class SyncRun:
@@ -79,6 +88,7 @@ class SyncRun:
         self._observations = Observations(session, leases, self._notes)
         self._dead_until = float("-inf")
         self._dead_times = 0
+        self._dead: Pause | None = None
         self._feed: FeedPoll | None = None
         self._backfills: dict[str, BackfillWalk] = {}
         self._polls: dict[str, IncrementalPoll] = {}
@@ -169,6 +179,20 @@ class SyncRun:
         """Whether nothing starts any more: it was stopped, or somebody else may write for this sync."""
         return self._stopping
 
+    def explain(self) -> RunExplanation:
+        """What each collection does or waits for."""
+        standings = [
+            WorkStanding(
+                work.name,
+                work.part.collection_id if work.part is not None else None,
+                work.due_at,
+                work.started_at if work.task is not None else None,
+                work.pause,
+            )
+            for work in self._works
+        ]
+        return explain_run(self.session, standings, dead=self._dead)
+
     def _sweeps_free_at(self) -> float:
         running = [work.started_at for work in self._works if work.is_sweep and work.task is not None]
         return max(running, default=float("-inf")) + SWEEP_ALONE_SECONDS
@@ -207,6 +231,7 @@ class SyncRun:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _perform(self, work: Work) -> None:
+        CURRENT_WORK.set(work.name)
         try:
             await self._try(work)
             if not self._stopping:
@@ -230,6 +255,7 @@ class SyncRun:
             self._after_fault(work, error)
         except UNAVAILABLE as error:
             work.due_at = time.monotonic() + 1.0
+            work.put_off("database", "The worker cannot reach the database. It tries again every second, by itself.")
             log.warning("sync.database_unavailable", error=error, sync_id=sync_id)
         except Exception as error:
             work.failures += 1
@@ -237,9 +263,10 @@ class SyncRun:
             log.error("sync.failed", error=error, sync_id=sync_id, work=work.name)  # noqa: TRY400
             said = f"Springline itself failed ({type(error).__name__}); it tries again. Report this."
             self._notes.say(work.name, self._parts_of(work), "error", said)
+            work.put_off("fault", said)
         else:
-            work.failures = 0
-            self._dead_until, self._dead_times = float("-inf"), 0
+            work.failures, work.pause = 0, None
+            self._dead_until, self._dead_times, self._dead = float("-inf"), 0, None
             self._notes.take_back(work.name)
             self._after(work)
 
@@ -295,31 +322,36 @@ class SyncRun:
     def _after_fault(self, work: Work, error: ProviderError) -> None:
         work.failures += 1
         pause = _backoff_seconds(work.failures)
-        title, words = self.session.provider.title, _sentence(error.words)
+        title, words = self.session.provider.title, as_sentence(error.words)
         parts = self._parts_of(work)
+        reason: Reason = "provider"
+        said = f"{title} {words} It is asked again by itself."
         if isinstance(error, CredentialDead):
-            pause = self._put_off_all(work)
+            reason, pause = "credential", self._put_off_all(work)
             said = f"{title} no longer accepts this credential: {words} Replace its key."
+            self._dead = Pause(reason, self._dead.since if self._dead else time.monotonic(), said)
             self._notes.say(CREDENTIAL, [CREDENTIAL], "error", said)
         elif isinstance(error, NotPermitted):
-            pause = _mending_seconds(work.failures)
+            reason, pause = "credential", _mending_seconds(work.failures)
             if work.part is not None:
-                self._say_not_permitted(work, parts, error)
+                said = self._say_not_permitted(work, parts, error)
             else:
                 said = f"{title} does not permit this credential to read what changed: {words} Until it is granted, "
-                self._notes.say(work.name, parts, "warn", said + "changes are found by sweeps alone.")
+                said += "changes are found by sweeps alone."
+                self._notes.say(work.name, parts, "warn", said)
                 if self._feed is not None:
                     self._feed.do_without_cutoff()  # the sweeps that follow backfills need no place in the feed
                 self._start_backfills()
         elif isinstance(error, RetryLater):
             pause = max(pause, error.after_seconds or 0.0)
+            said = f"{title} cannot answer: {words} It is asked again by itself."
             if work.failures > 1:
-                said = f"{title} cannot answer: {words} It is asked again by itself."
                 self._notes.say(work.name, [PROVIDER], "warn", said)
         elif work.failures > 1:
             said = f"{title} {words} It is asked again by itself; other collections go on."
             self._notes.say(work.name, parts, "error", said)
         work.due_at = time.monotonic() + pause
+        work.put_off(reason, said)
         log.warning(
             "sync.fault",
             sync_id=self.session.sync.sync_id,
@@ -343,21 +375,17 @@ class SyncRun:
             return self._dead_until - now
         return self._dead_until + _PROBE_SECONDS - now
 
-    def _say_not_permitted(self, work: Work, parts: Iterable[str], error: NotPermitted) -> None:
-        title, words = self.session.provider.title, _sentence(error.words)
+    def _say_not_permitted(self, work: Work, parts: Iterable[str], error: NotPermitted) -> str:
+        title, words = self.session.provider.title, as_sentence(error.words)
         said = f"{title} does not permit this credential to read it: {words} Grant it."
         self._notes.say(work.name, parts, "error", said)
+        return said
 
     def _parts_of(self, work: Work) -> list[str]:
         return [work.part.collection_id] if work.part else list(self.session.collections)
 
     def _work(self, name: str) -> Work:
         return next(work for work in self._works if work.name == name)
-
-
-def _sentence(words: str) -> str:
-    """A provider's words, ended as a sentence."""
-    return words if words.endswith((".", "!", "?")) else f"{words}."
 
 
 def _backoff_seconds(failures: int) -> float:

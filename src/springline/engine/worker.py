@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from springline import telemetry
 from springline.domain.quotas import MARGIN
+from springline.engine.explain import RunExplanation
 from springline.engine.fetch import Fetcher, HttpClient, Origin
 from springline.engine.leasing import Leasing
 from springline.engine.page_commit import StreamWriters
@@ -73,6 +74,8 @@ class Worker:
         #: With the lease epoch in which each was worked out: what happened in others is not known to it.
         self._quotas: dict[int, tuple[int, SyncQuota]] = {}
         self._not_before: dict[int, float] = {}
+        #: Syncs that could not be taken up, with what went wrong.
+        self._not_started: dict[int, str] = {}
         self._due: list[tuple[float, int, SyncRun]] = []
         self._order = itertools.count()
         self._woken = asyncio.Event()
@@ -84,6 +87,14 @@ class Worker:
         """Something was configured: look at once."""
         self._look_now = True
         self._woken.set()
+
+    def explain(self, sync_no: int) -> RunExplanation | None:
+        """What a sync does or waits for; None: it does not run here."""
+        held = self._runs.get(sync_no)
+        if held is not None:
+            return held[1].explain()
+        fault = self._not_started.get(sync_no)
+        return None if fault is None else RunExplanation(fault=fault)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Works until `stop` is set, then drains and gives the leases back."""
@@ -151,6 +162,7 @@ class Worker:
         wanted = leasing.syncs
         self._quotas = {no: known for no, known in self._quotas.items() if no in wanted or known[1].used()}
         self._not_before = {no: at for no, at in self._not_before.items() if no in wanted}
+        self._not_started = {no: why for no, why in self._not_started.items() if no in wanted and no not in self._runs}
         missing = self._missing()
         await self._start_some(missing)
         if leasing.has_more_to_claim or len(missing) > STARTS_AT_ONCE:
@@ -183,6 +195,7 @@ class Worker:
             raise
         except Exception as error:  # it alone is at fault
             log.error("worker.sync_not_started", error=error, sync_no=sync_no)  # noqa: TRY400
+            self._not_started[sync_no] = type(error).__name__
         if run is None:
             self._not_before[sync_no] = time.monotonic() + _START_AGAIN_SECONDS
         elif self._is_current(run):
@@ -260,7 +273,7 @@ class Worker:
                 quota.slow_down(limit.interval * (1 + MARGIN))
         else:
             blocks = await self._leases.list_quota_blocks(sync.sync_no)
-            for block, following in zip(blocks, [*blocks[1:], None], strict=True):
+            for block, following in zip(blocks, [*blocks[1:], None][: len(blocks)], strict=True):
                 # A block's starts lie between its opening and the next one's.
                 quota.assume_used(block.starts, age_seconds=following.age_seconds if following else 0.0)
         self._quotas[sync.sync_no] = (sync.lease_epoch, quota)

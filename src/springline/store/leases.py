@@ -108,6 +108,13 @@ class QuotaBlock(NamedTuple):
     age_seconds: float
 
 
+class Holder(NamedTuple):
+    """Who holds the lease of a sync's credential (None: nobody who lives), and how many workers live at all."""
+
+    worker_no: int | None
+    live_workers: int
+
+
 class LeaseStore:
     """Workers' claims, and the state of the syncs that they run."""
 
@@ -209,6 +216,10 @@ class LeaseStore:
             return None
         sources = {collection_id: LeasedSource(*source) for collection_id, source in (row["sources"] or {}).items()}
         return LeasedSync(**(dict(row) | {"sources": sources}))
+
+    async def find_holder(self, sync_no: int) -> Holder:
+        row = await self._database.fetch_row(self._sql["find_holder"], sync_no)
+        return Holder(None, 0) if row is None else Holder(row["worker_no"], row["live_workers"])
 
     async def list_checkpoints(self, stream_no: int, sync_no: int) -> dict[str, bytes]:
         """Name → state (JSON)."""

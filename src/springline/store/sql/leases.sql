@@ -153,3 +153,10 @@ INSERT INTO quota_blocks (sync_no, starts) VALUES ($1, $2)
 -- close_quota_blocks --
 -- Forgets blocks that no window reaches any more.
 DELETE FROM quota_blocks WHERE sync_no = $1 AND opened_at < clock_timestamp() - $2::double precision * interval '1 second'
+
+-- find_holder --
+-- The live worker that holds the lease of a sync's credential, if there is one, and how many workers live.
+SELECT w.worker_no, (SELECT count(*) FROM workers v WHERE v.expires_at > clock_timestamp()) AS live_workers
+FROM syncs s JOIN credentials c USING (credential_no)
+LEFT JOIN workers w ON w.worker_no = c.lease_worker_no AND w.expires_at > clock_timestamp()
+WHERE s.sync_no = $1
