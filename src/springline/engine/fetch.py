@@ -7,9 +7,10 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from types import SimpleNamespace
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import aiohttp
 from multidict import CIMultiDict
@@ -17,7 +18,7 @@ from yarl import URL
 
 from springline import __version__
 from springline.domain.errors import ProviderBroken, ProviderError, RetryLater, SlowDown
-from springline.engine.quotas import Permit, Priority, SyncQuota
+from springline.engine.quotas import Priority, SyncQuota
 from springline.providers.vocabulary import Answer, CredentialKind, Provider, Request
 
 #: An answer longer than this is no page.
@@ -28,6 +29,14 @@ _KEEP_ALIVE_SECONDS: Final = 15.0
 _LEASE_LOOK_SECONDS: Final = 0.2
 #: How long a decrypted secret is kept at most.
 _SECRET_SECONDS: Final = 5.0
+
+
+class Startable(Protocol):
+    """A permit, as the one who writes the request sees it."""
+
+    def started(self, at: float) -> None:
+        """The request is being written now, by the monotonic clock."""
+        ...
 
 
 class HttpClient:
@@ -60,7 +69,7 @@ async def _stamp(
     session: aiohttp.ClientSession, context: SimpleNamespace, parameters: aiohttp.TraceRequestHeadersSentParams
 ) -> None:
     """The connection stands and the request is written: from now on the quota's window counts."""
-    permit: Permit | None = context.trace_request_ctx
+    permit: Startable | None = context.trace_request_ctx
     if permit is not None:
         permit.started(time.monotonic())
 
@@ -98,13 +107,21 @@ class Origin:
 
 
 class Fetcher:
-    """Requests of one sync. `may_start`: whether the lease has time enough left for one more."""
+    """Requests of one sync. `may_start`: whether the lease has time enough left for one more; `lease_left`: how many
+    seconds it has."""
 
     def __init__(
-        self, client: HttpClient, origin: Origin, quota: SyncQuota, *, may_start: Callable[[], bool] = lambda: True
+        self,
+        client: HttpClient,
+        origin: Origin,
+        quota: SyncQuota,
+        *,
+        may_start: Callable[[], bool] = lambda: True,
+        lease_left: Callable[[], float] = lambda: float("inf"),
     ) -> None:
         self._client = client
         self._may_start = may_start
+        self._lease_left = lease_left
         self._origin = origin
         self._quota = quota
         self.requests = 0
@@ -117,8 +134,6 @@ class Fetcher:
             try:
                 return await self._send(request, priority)
             except RetryLater as error:
-                if isinstance(error, SlowDown):
-                    self._quota.slow_down(error.after_seconds or 1.0)
                 if attempt == QUICK_RETRIES or (error.after_seconds or 0) > 1.0:
                     raise
                 await asyncio.sleep(error.after_seconds or random.uniform(0.5, 1.0) * 0.1 * 4**attempt)
@@ -126,24 +141,57 @@ class Fetcher:
 
     async def _send(self, request: Request, priority: Priority) -> Answer:
         headers = await self._origin.headers()
-        async with self._quota.permit(priority) as permit:
+        provider = self._origin.provider
+        async with self._quota.permit(priority, request) as permit:
             # In a lease's last seconds: either it is renewed, or this sync is taken from us and this call cancelled.
             while not self._may_start():  # noqa: ASYNC110 - nothing tells when a lease was renewed
                 await asyncio.sleep(_LEASE_LOOK_SECONDS)
             self.requests += 1
             try:
-                answer = await send(self._client, self._origin, request, headers=headers, permit=permit)
+                async with _within_lease(self._lease_left):
+                    answer = await send(self._client, self._origin, request, headers=headers, permit=permit)
             except ProviderError as error:
                 self.recent.append((time.monotonic(), request.path, str(error.status or type(error).__name__)))
                 raise
-        self.recent.append((time.monotonic(), request.path, str(answer.status)))
-        if 200 <= answer.status < 300:
-            return answer
-        raise self._origin.provider.classify(request, answer)
+            self.recent.append((time.monotonic(), request.path, str(answer.status)))
+            permit.answered(answer.status, provider.read_limits(request, answer))
+            if 200 <= answer.status < 300:
+                return answer
+            fault = provider.classify(request, answer)
+            if isinstance(fault, SlowDown):
+                permit.slow_down(fault.after_seconds, because=f"{answer.status}, {fault.words}")
+            raise fault
+
+
+@asynccontextmanager
+async def _within_lease(lease_left: Callable[[], float]) -> AsyncIterator[None]:
+    """A request's deadline never outlives the lease: whoever takes over counts none of ours that still runs (I7).
+    Raises RetryLater when the lease has ended."""
+    loop = asyncio.get_running_loop()
+    timers: list[asyncio.TimerHandle] = []
+
+    def look() -> None:
+        timers.clear()
+        left = lease_left()
+        if left <= 0:
+            deadline.reschedule(loop.time())
+        elif left < float("inf"):
+            timers.append(loop.call_later(left, look))
+
+    try:
+        async with asyncio.timeout(None) as deadline:
+            look()
+            try:
+                yield
+            finally:
+                for timer in timers:
+                    timer.cancel()
+    except TimeoutError:
+        raise RetryLater("the worker's lease has ended") from None
 
 
 async def send(
-    client: HttpClient, origin: Origin, request: Request, *, headers: CIMultiDict[str], permit: Permit | None
+    client: HttpClient, origin: Origin, request: Request, *, headers: CIMultiDict[str], permit: Startable | None
 ) -> Answer:
     """One request, whatever its status. Raises RetryLater if there is no answer, ProviderBroken if it is too long."""
     provider = origin.provider

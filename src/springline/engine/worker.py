@@ -12,15 +12,14 @@ from contextlib import suppress
 from typing import Any, Final
 
 from springline import telemetry
-from springline.domain.quotas import MARGIN
 from springline.engine.fetch import Fetcher, HttpClient, Origin
 from springline.engine.page_commit import StreamWriters
 from springline.engine.processes import is_gone, this_process
-from springline.engine.quotas import WAITED_OUT_SECONDS, SyncQuota
+from springline.engine.quota_owner import QuotaOwner
 from springline.engine.record_writes import RecordWriter
 from springline.engine.session import SyncSession
 from springline.engine.sync_run import SyncRun
-from springline.providers.vocabulary import Provider, RateLimit
+from springline.providers.vocabulary import Provider
 from springline.store.database import UNAVAILABLE
 from springline.store.leases import LeasedSync, LeaseStore
 from springline.store.records import RecordStore
@@ -53,6 +52,7 @@ class Worker:
         providers: Mapping[str, Provider],
         base_url_of: Callable[[Provider], str],
         open_properties: OpenProperties,
+        quotas: QuotaOwner,
         lease_seconds: float,
     ) -> None:
         self._leases = leases
@@ -67,8 +67,8 @@ class Worker:
         self._worker_no: int | None = None
         self._lease_until = 0.0
         self._runs: dict[int, tuple[tuple[int, int], SyncRun]] = {}
-        #: With the lease epoch in which each was worked out: what happened in others is not known to it.
-        self._quotas: dict[int, tuple[int, SyncQuota]] = {}
+        self._quotas = quotas
+        quotas.follow(self)
         self._not_before: dict[int, float] = {}
         self._due: list[tuple[float, int, SyncRun]] = []
         self._order = itertools.count()
@@ -115,7 +115,7 @@ class Worker:
             if not self._is_awaited(run, at):
                 continue  # it was scheduled anew since, or is over
             run.scheduled_at = float("inf")
-            if self._may_start():
+            if self.may_start():
                 run.start_due(now)
                 self._schedule(run)
             else:
@@ -149,7 +149,7 @@ class Worker:
             if wanted.get(sync_no) != version or run.is_over:
                 del self._runs[sync_no]
                 await run.stop()
-        self._quotas = {no: known for no, known in self._quotas.items() if no in wanted or known[1].used()}
+        self._quotas.keep_only(wanted)
         self._not_before = {no: at for no, at in self._not_before.items() if no in wanted}
         now = time.monotonic()
         missing = [no for no in wanted if no not in self._runs and self._not_before.get(no, 0.0) <= now]
@@ -197,10 +197,19 @@ class Worker:
             self._worker_no = None
             self.wake()
 
-    def _may_start(self) -> bool:
+    @property
+    def worker_no(self) -> int | None:
+        """As which it holds leases now; None: it holds none."""
+        return self._worker_no
+
+    def may_start(self) -> bool:
         """Not in the lease's last seconds: a request's answer would come when somebody else holds it."""
         margin = min(LEASE_MARGIN_SECONDS, self._lease_seconds / 5)
         return _boot_time() < self._lease_until - margin
+
+    def _lease_left(self) -> float:
+        """Seconds until somebody else may hold it."""
+        return self._lease_until - _boot_time()
 
     # runs ----------------------------------------------------------------------------------------
 
@@ -213,7 +222,7 @@ class Worker:
         kind = provider.find_kind(sync.kind)
         if kind is None:
             return
-        quota = await self._quota(sync)
+        quota = await self._quotas.sync_quota(sync)
         origin = Origin(
             provider,
             kind,
@@ -226,7 +235,7 @@ class Worker:
         session = SyncSession(
             sync,
             provider,
-            fetcher=Fetcher(self._client, origin, quota, may_start=self._may_start),
+            fetcher=Fetcher(self._client, origin, quota, may_start=self.may_start, lease_left=self._lease_left),
             quota=quota,
             records=RecordWriter(
                 sync_no=sync_no,
@@ -243,34 +252,6 @@ class Worker:
         self._runs[sync_no] = (version, run)
         self._schedule(run)
         log.info("sync.started", sync_id=sync.sync_id, provider=sync.provider)
-
-    async def _quota(self, sync: LeasedSync) -> SyncQuota:
-        """The sync's quota: kept over a change of configuration, worked out anew after a takeover."""
-        limit = RateLimit(**sync.rate_limit)
-        epoch, known = self._quotas.get(sync.sync_no, (None, None))
-        if epoch != sync.lease_epoch:
-            known = None
-        if known is not None and known.limit == limit:
-            return known
-
-        async def open_block(starts: int) -> None:
-            await self._leases.open_quota_block(sync.sync_no, starts, keep_seconds=2 * limit.interval)
-
-        quota = SyncQuota(limit, clock=time.monotonic, open_block=open_block)
-        if known is not None:
-            # What was started under the old limit counts under the new one.
-            quota.assume_used(known.used(), age_seconds=0.0)
-        elif limit.interval <= WAITED_OUT_SECONDS:
-            # Whatever the former holder started is waited out; the first holder follows on nobody.
-            if sync.lease_epoch > sync.first_epoch:
-                quota.slow_down(limit.interval * (1 + MARGIN))
-        else:
-            blocks = await self._leases.list_quota_blocks(sync.sync_no)
-            for block, following in zip(blocks, [*blocks[1:], None], strict=True):
-                # A block's starts lie between its opening and the next one's.
-                quota.assume_used(block.starts, age_seconds=following.age_seconds if following else 0.0)
-        self._quotas[sync.sync_no] = (sync.lease_epoch, quota)
-        return quota
 
     def _is_current(self, run: SyncRun) -> bool:
         held = self._runs.get(run.sync_no)

@@ -48,13 +48,6 @@ class LeasedSync(NamedTuple):
     sources: dict[str, LeasedSource]
 
 
-class QuotaBlock(NamedTuple):
-    """Starts of requests that were written ahead, and how long ago."""
-
-    starts: int
-    age_seconds: float
-
-
 class LeaseStore:
     """Workers' claims, and the state of the syncs that they run."""
 
@@ -123,13 +116,3 @@ class LeaseStore:
 
     async def save_credential_health(self, credential_no: int, health: Any) -> None:
         await self._database.execute(self._sql["save_credential_health"], credential_no, health)
-
-    async def list_quota_blocks(self, sync_no: int) -> list[QuotaBlock]:
-        """Oldest first."""
-        rows = await self._database.fetch(self._sql["list_quota_blocks"], sync_no)
-        return [QuotaBlock(row["starts"], row["age_seconds"]) for row in rows]
-
-    async def open_quota_block(self, sync_no: int, starts: int, *, keep_seconds: float) -> None:
-        """Records starts ahead of use, and forgets blocks older than `keep_seconds`."""
-        await self._database.execute(self._sql["open_quota_block"], sync_no, starts)
-        await self._database.execute(self._sql["close_quota_blocks"], sync_no, keep_seconds)

@@ -5,7 +5,7 @@ Facts from docs.stripe.com (api, rate-limits, api/events), as collected in Novem
 
 from datetime import timedelta
 
-from springline.providers.stripe.answers import classify
+from springline.providers.stripe.answers import classify, read_limits
 from springline.providers.stripe.keys import STRIPE_KEY
 from springline.providers.vocabulary import (
     Collection,
@@ -56,6 +56,7 @@ stripe = Provider(
     request_headers=(("Stripe-Version", VERSION),),
     request_id_header="request-id",
     classify=classify,
+    read_limits=read_limits,
     feed=EventFeed(
         path="/v1/events",
         pagination=PAGES,
