@@ -19,7 +19,9 @@ from springline.domain.secrets import Secret
 from springline.engine.connect import CredentialCheck
 from springline.engine.fetch import HttpClient
 from springline.engine.maintenance.service import Maintenance
+from springline.engine.owners import Owners
 from springline.engine.page_commit import StreamWriters
+from springline.engine.quota_owner import QuotaOwner
 from springline.engine.wakeups import Wakeups
 from springline.engine.worker import Worker
 from springline.metrics import Metrics
@@ -33,6 +35,7 @@ from springline.store.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from springline.store.leases import LeasedSync, LeaseStore
 from springline.store.migrate import migrate as apply_migrations
 from springline.store.organisations import OrganisationExists, OrganisationStore
+from springline.store.owners import OwnerStore
 from springline.store.pages import PageStore
 from springline.store.private_files import (
     PrivateFileError,
@@ -41,6 +44,7 @@ from springline.store.private_files import (
     secret_key,
     write_token,
 )
+from springline.store.quotas import HeldCredential, QuotaStore
 from springline.store.records import RecordStore
 from springline.store.retention import RetentionStore
 from springline.store.secrets import SecretBox, SecretError, check_secret_keys
@@ -246,6 +250,17 @@ async def _running(
             records=records,
             writers=writers,
         )
+        owners = Owners(OwnerStore(database), wakeups)
+        stack.push_async_callback(owners.close)
+        quotas = QuotaOwner(
+            store=QuotaStore(database),
+            owner_store=OwnerStore(database),
+            owners=owners,
+            providers=PROVIDERS,
+            open_properties=_opener(credentials),
+            published_limits=settings.provider_limits,
+        )
+        stack.push_async_callback(quotas.close)
         worker = Worker(
             leases=LeaseStore(database),
             records=records,
@@ -254,6 +269,7 @@ async def _running(
             providers=PROVIDERS,
             base_url_of=_base_urls(settings),
             open_properties=_opener(credentials),
+            quotas=quotas,
             lease_seconds=settings.lease_seconds,
             metrics=metrics,
         )
@@ -307,9 +323,9 @@ def _base_urls(settings: Settings) -> Callable[[Provider], str]:
     return lambda provider: chosen.get(provider.name, provider.base_url)
 
 
-def _opener(credentials: CredentialStore) -> Callable[[LeasedSync], Any]:
-    async def open_properties(sync: LeasedSync) -> Mapping[str, Any]:
-        properties = await credentials.properties(sync.org_id, sync.credential_id)
+def _opener(credentials: CredentialStore) -> Callable[[LeasedSync | HeldCredential], Any]:
+    async def open_properties(of: LeasedSync | HeldCredential) -> Mapping[str, Any]:
+        properties = await credentials.properties(of.org_id, of.credential_id)
         return {} if properties is None else properties.reveal()
 
     return open_properties

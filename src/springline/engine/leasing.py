@@ -75,6 +75,11 @@ class Leasing:
 
     # looks ---------------------------------------------------------------------------------------
 
+    @property
+    def seconds_left(self) -> float:
+        """Until somebody else may hold what this worker holds."""
+        return self._lease_until - boot_time()
+
     async def look(self, *, may_claim: bool) -> None:
         """Registers if need be, claims what is free up to the fair share, and learns what is to run."""
         if self.worker_no is None:

@@ -101,13 +101,6 @@ class LeasedSync(NamedTuple):
     sources: dict[str, LeasedSource]
 
 
-class QuotaBlock(NamedTuple):
-    """Starts of requests that were written ahead, and how long ago."""
-
-    starts: int
-    age_seconds: float
-
-
 class Holder(NamedTuple):
     """Who holds the lease of a sync's credential (None: nobody who lives), and how many workers live at all."""
 
@@ -234,16 +227,6 @@ class LeaseStore:
 
     async def save_credential_health(self, credential_no: int, health: Any) -> None:
         await self._database.execute(self._sql["save_credential_health"], credential_no, health)
-
-    async def list_quota_blocks(self, sync_no: int) -> list[QuotaBlock]:
-        """Oldest first."""
-        rows = await self._database.fetch(self._sql["list_quota_blocks"], sync_no)
-        return [QuotaBlock(row["starts"], row["age_seconds"]) for row in rows]
-
-    async def open_quota_block(self, sync_no: int, starts: int, *, keep_seconds: float) -> None:
-        """Records starts ahead of use, and forgets blocks older than `keep_seconds`."""
-        await self._database.execute(self._sql["open_quota_block"], sync_no, starts)
-        await self._database.execute(self._sql["close_quota_blocks"], sync_no, keep_seconds)
 
 
 def _process(row: Row) -> Process:

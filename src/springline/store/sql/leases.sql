@@ -141,19 +141,6 @@ UPDATE syncs SET initial_backfill_completed_at = now() WHERE sync_no = $1 AND in
 -- What the worker sees of a credential.
 UPDATE credentials SET health = $2 WHERE credential_no = $1 AND health IS DISTINCT FROM $2
 
--- list_quota_blocks --
--- Recorded starts of a sync's requests, with the age of each block's opening in seconds.
-SELECT starts, extract(epoch FROM clock_timestamp() - opened_at)::double precision AS age_seconds
-FROM quota_blocks WHERE sync_no = $1 ORDER BY opened_at
-
--- open_quota_block --
--- Records starts before they happen.
-INSERT INTO quota_blocks (sync_no, starts) VALUES ($1, $2)
-
--- close_quota_blocks --
--- Forgets blocks that no window reaches any more.
-DELETE FROM quota_blocks WHERE sync_no = $1 AND opened_at < clock_timestamp() - $2::double precision * interval '1 second'
-
 -- find_holder --
 -- The live worker that holds the lease of a sync's credential, if there is one, and how many workers live.
 SELECT w.worker_no, (SELECT count(*) FROM workers v WHERE v.expires_at > clock_timestamp()) AS live_workers
