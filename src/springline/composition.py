@@ -16,6 +16,8 @@ from springline.api.services import Services
 from springline.domain.secrets import Secret
 from springline.engine.connect import CredentialCheck
 from springline.engine.fetch import HttpClient
+from springline.engine.grants import Grants, TokenEndpoint
+from springline.engine.maintenance.grants import GrantRenewal
 from springline.engine.maintenance.service import Maintenance
 from springline.engine.page_commit import StreamWriters
 from springline.engine.wakeups import Wakeups
@@ -27,8 +29,10 @@ from springline.store.credentials import CredentialStore
 from springline.store.database import Database, DatabaseError
 from springline.store.departures import DepartureStore
 from springline.store.embedded import EmbeddedPostgres, EmbeddedPostgresError
+from springline.store.grants import GrantStore
 from springline.store.leases import LeasedSync, LeaseStore
 from springline.store.migrate import migrate as apply_migrations
+from springline.store.oauth_apps import OAuthAppStore
 from springline.store.organisations import OrganisationExists, OrganisationStore
 from springline.store.pages import PageStore
 from springline.store.private_files import (
@@ -226,6 +230,15 @@ async def _running(base: _Base, listener: socket.socket | None) -> AsyncIterator
 
         records = RecordStore(database)
         credentials = CredentialStore(database, base.box)
+        token_endpoint = TokenEndpoint(client, base_url_of=_base_urls(settings))
+        grant_store = GrantStore(database, base.box)
+        grants = Grants(
+            grant_store,
+            OAuthAppStore(database, base.box),
+            token_endpoint,
+            permit_of=lambda credential_no: worker.permit_of(credential_no),  # noqa: PLW0108 - it is made below
+        )
+        stack.push_async_callback(grants.close)
         maintenance = Maintenance(
             departures=DepartureStore(database),
             retention=RetentionStore(database),
@@ -239,13 +252,16 @@ async def _running(base: _Base, listener: socket.socket | None) -> AsyncIterator
             client=client,
             providers=PROVIDERS,
             base_url_of=_base_urls(settings),
-            open_properties=_opener(credentials),
+            open_properties=_opener(credentials, grants),
+            renew_access=lambda sync: grants.withdraw(sync.credential_no),
             lease_seconds=settings.lease_seconds,
         )
+        renewal = GrantRenewal(grants, grant_store, providers=PROVIDERS, worker_no=lambda: worker.worker_no)
         wakeups.on_syncs(worker.wake)
         services = [
             asyncio.create_task(wakeups.run(stop_services), name="wakeups"),
             asyncio.create_task(maintenance.run(stop_services), name="maintenance"),
+            asyncio.create_task(renewal.run(stop_services), name="renewal"),
             asyncio.create_task(worker.run(stop_services), name="worker"),
         ]
         stack.push_async_callback(_stop_services, services, stop_services)
@@ -261,7 +277,7 @@ async def _running(base: _Base, listener: socket.socket | None) -> AsyncIterator
                 database,
                 providers=PROVIDERS,
                 secrets=base.box,
-                verify_credential=CredentialCheck(client, base_url_of=_base_urls(settings)),
+                verify_credential=CredentialCheck(client, base_url_of=_base_urls(settings), endpoint=token_endpoint),
                 wakeups=wakeups,
                 wake_syncs=wake_syncs,
                 wake_maintenance=maintenance.wake,
@@ -290,8 +306,12 @@ def _base_urls(settings: Settings) -> Callable[[Provider], str]:
     return lambda provider: chosen.get(provider.name, provider.base_url)
 
 
-def _opener(credentials: CredentialStore) -> Callable[[LeasedSync], Any]:
+def _opener(credentials: CredentialStore, grants: Grants) -> Callable[[LeasedSync], Any]:
     async def open_properties(sync: LeasedSync) -> Mapping[str, Any]:
+        provider = PROVIDERS[sync.provider]
+        kind = provider.find_kind(sync.kind)
+        if kind is not None and kind.grant is not None:
+            return await grants.open(sync.org_id, sync.credential_id, provider=provider, kind=kind)
         properties = await credentials.properties(sync.org_id, sync.credential_id)
         return {} if properties is None else properties.reveal()
 

@@ -7,7 +7,18 @@ from starlette.middleware import Middleware
 from starlette.routing import Route as StarletteRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from springline.api import consumers, credentials, deliveries, providers, records, root, streams, syncs, tokens
+from springline.api import (
+    consumers,
+    credentials,
+    deliveries,
+    oauth_apps,
+    providers,
+    records,
+    root,
+    streams,
+    syncs,
+    tokens,
+)
 from springline.api.auth import Authenticator
 from springline.api.documentation import documentation_routes
 from springline.api.errors import error_response
@@ -21,6 +32,7 @@ ROUTES: tuple[Route, ...] = (
     *streams.routes,
     *syncs.routes,
     *credentials.routes,
+    *oauth_apps.routes,
     *consumers.routes,
     *deliveries.routes,
     *records.routes,

@@ -6,6 +6,7 @@ SpringlineError
     ├── RetryLater        wait (as long as the provider says), then ask again
     ├── SlowDown          … and let the quota know
     ├── CredentialDead    ask for a new grant
+    │   └── AppRefused        … mend the OAuth app
     ├── NotPermitted      leave this collection, go on with the others
     ├── NotFound          the id asked for is not there
     ├── CursorLost        the place in the list is gone: walk again
@@ -34,6 +35,8 @@ ERROR_CODES: Final[dict[str, int]] = {
     "credential.exists": 409,
     "credential.rejected": 422,
     "credential.unverified_replacement": 409,
+    "oauth_app.not_found": 404,
+    "oauth_app.in_use": 409,
     "consumer.not_found": 404,
     "consumer.too_many_receivers": 429,
     "record.not_found": 404,
@@ -83,7 +86,17 @@ class SlowDown(RetryLater):
 
 
 class CredentialDead(ProviderError):
-    """The account no longer accepts this credential."""
+    """The account no longer accepts this credential. `remedy` is a sentence on what to do. `is_doubtful`: a race or a
+    replica that lags can produce this very answer; it is believed the second time (I8)."""
+
+    remedy: str = "Replace its key."
+    is_doubtful: bool = False
+
+
+class AppRefused(CredentialDead):
+    """It is the OAuth app's own id or secret that the provider refuses, not the account's grant."""
+
+    remedy = "Give the OAuth app its present id and secret."
 
 
 class NotPermitted(ProviderError):

@@ -231,7 +231,7 @@ class SyncRun:
         parts = self._parts_of(work)
         if isinstance(error, CredentialDead):
             pause = self._put_off_all(work)
-            said = f"{title} no longer accepts this credential: {words} Replace its key."
+            said = f"{title} no longer accepts this credential: {words} {error.remedy}"
             self._notes.say(CREDENTIAL, [CREDENTIAL], "error", said)
         elif isinstance(error, NotPermitted):
             pause = _mending_seconds(work.failures)

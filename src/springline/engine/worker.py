@@ -7,8 +7,8 @@ import asyncio
 import heapq
 import itertools
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 from springline import telemetry
@@ -16,7 +16,7 @@ from springline.domain.quotas import MARGIN
 from springline.engine.fetch import Fetcher, HttpClient, Origin
 from springline.engine.page_commit import StreamWriters
 from springline.engine.processes import is_gone, this_process
-from springline.engine.quotas import WAITED_OUT_SECONDS, SyncQuota
+from springline.engine.quotas import WAITED_OUT_SECONDS, Permit, Priority, SyncQuota
 from springline.engine.record_writes import RecordWriter
 from springline.engine.session import SyncSession
 from springline.engine.sync_run import SyncRun
@@ -38,10 +38,16 @@ STARTS_AT_ONCE: Final = 50
 _START_AGAIN_SECONDS: Final = 30.0
 
 OpenProperties = Callable[[LeasedSync], Awaitable[Mapping[str, Any]]]
+RenewAccess = Callable[[LeasedSync], Awaitable[bool]]
+
+
+async def _cannot_renew(sync: LeasedSync) -> bool:
+    return False
 
 
 class Worker:
-    """Runs the syncs of the credentials that it holds. `open_properties` decrypts a sync's credential."""
+    """Runs the syncs of the credentials that it holds. `open_properties` decrypts a sync's credential; `renew_access`
+    is told that the provider refuses it, and says whether to open it again."""
 
     def __init__(
         self,
@@ -54,6 +60,7 @@ class Worker:
         base_url_of: Callable[[Provider], str],
         open_properties: OpenProperties,
         lease_seconds: float,
+        renew_access: RenewAccess = _cannot_renew,
     ) -> None:
         self._leases = leases
         self._records = records
@@ -62,6 +69,7 @@ class Worker:
         self._providers = providers
         self._base_url_of = base_url_of
         self._open_properties = open_properties
+        self._renew_access = renew_access
         self._lease_seconds = lease_seconds
         self._process = this_process()
         self._worker_no: int | None = None
@@ -80,6 +88,23 @@ class Worker:
         """Something was configured: look at once."""
         self._look_now = True
         self._woken.set()
+
+    @property
+    def worker_no(self) -> int | None:
+        """Its number; None while it holds nothing."""
+        return self._worker_no
+
+    @asynccontextmanager
+    async def permit_of(self, credential_no: int) -> AsyncIterator[Permit | None]:
+        """A permit for a request in a credential's name that is none of a sync's own, as one for a token; None where
+        no sync of it runs here: then nobody here knows its quota."""
+        runs = (run for _, run in self._runs.values() if run.session.sync.credential_no == credential_no)
+        run = next(runs, None)
+        if run is None:
+            yield None
+            return
+        async with run.session.quota.permit(Priority.waiting) as permit:
+            yield permit
 
     async def run(self, stop: asyncio.Event) -> None:
         """Works until `stop` is set, then drains and gives the leases back."""
@@ -219,6 +244,7 @@ class Worker:
             kind,
             base_url=self._base_url_of(provider),
             open_properties=lambda: self._open_properties(sync),
+            renew=lambda: self._renew_access(sync),
         )
         writer = self._writers.writer(sync.stream_no)
         # What an earlier run of this sync had handed over counts as done before this one looks where it stands.
