@@ -13,6 +13,8 @@ CONFIGURATION = {
     "consumers",
     "credentials",
     "departures",
+    "grants",
+    "oauth_apps",
     "organisations",
     "quota_blocks",
     "schema_migrations",

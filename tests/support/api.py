@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
-from tests.support.providers import DESK
+from tests.support.providers import DESK, HUB
 
 from springline.api.app import create_app
 from springline.api.server import HttpServer, bind
@@ -110,6 +110,11 @@ class Client:
         made: dict[str, Any] = (await self.post("/v1/credentials", body, verify="false")).expect(201)
         return made
 
+    async def oauth_app(self, **fields: Any) -> dict[str, Any]:
+        body = {"provider": "stripe", "name": "app", "client_id": "ca_1", "client_secret": "sk_test_app", **fields}
+        made: dict[str, Any] = (await self.post("/v1/oauth-apps", body)).expect(201)
+        return made
+
     async def sync(self, **fields: Any) -> dict[str, Any]:
         """A sync of customers; without a stream or a credential it gets its own."""
         if "stream_id" not in fields:
@@ -139,10 +144,13 @@ class RunningApi:
 
 
 @asynccontextmanager
-async def running_api(database: Database, *, stripe_url: str) -> AsyncIterator[RunningApi]:
-    """Serves the API on a free port. Stripe is at `stripe_url`; Desk is where nobody listens."""
+async def running_api(
+    database: Database, *, stripe_url: str, hub_url: str = "http://127.0.0.1:1"
+) -> AsyncIterator[RunningApi]:
+    """Serves the API on a free port. Stripe is at `stripe_url`; Desk is where nobody listens, and so is Hub unless said
+    otherwise."""
     client = HttpClient.open()
-    base_urls = {"stripe": stripe_url, "desk": "http://127.0.0.1:1"}
+    base_urls = {"stripe": stripe_url, "desk": "http://127.0.0.1:1", "hub": hub_url}
     woken = {"syncs": 0, "maintenance": 0}
 
     def wake(whom: str) -> None:
@@ -150,7 +158,7 @@ async def running_api(database: Database, *, stripe_url: str) -> AsyncIterator[R
 
     services = Services.over(
         database,
-        providers={**PROVIDERS, "desk": DESK},
+        providers={**PROVIDERS, "desk": DESK, "hub": HUB},
         secrets=SecretBox([SECRET_KEY]),
         verify_credential=CredentialCheck(client, base_url_of=lambda provider: base_urls[provider.name]),
         wake_syncs=lambda: wake("syncs"),

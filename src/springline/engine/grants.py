@@ -85,7 +85,8 @@ class TokenEndpoint:
             if 200 <= answer.status < 300:
                 return _token(grant.read(answer, theirs), theirs)
             # A request that was signed for the wrong time may be refused for this alone.
-            if last_try or self._offsets.get(base_url, timedelta()) == believed:
+            is_refused = 400 <= answer.status < 500 and answer.status != 429
+            if last_try or not is_refused or self._offsets.get(base_url, timedelta()) == believed:
                 raise grant.classify(request, answer)
         raise AssertionError("the last try returns or raises")
 

@@ -69,7 +69,7 @@ FROM replaced
 -- save_oauth_app_health --
 -- What is seen of an OAuth app; nothing is written while its status stays what it is.
 UPDATE oauth_apps SET health = $3
-WHERE org_id = $1 AND oauth_app_id = $2 AND health ->> 'status' IS DISTINCT FROM $3 ->> 'status'
+WHERE org_id = $1 AND oauth_app_id = $2 AND health ->> 'status' IS DISTINCT FROM $3::jsonb ->> 'status'
 
 -- delete_oauth_app --
 -- Refused by the foreign key while a credential was made with it.
