@@ -15,6 +15,7 @@ COMMANDS = [
     "serve",
     "streams",
     "credentials",
+    "oauth-apps",
     "syncs",
     "consumers",
     "tail",

@@ -144,13 +144,11 @@ class RunningApi:
 
 
 @asynccontextmanager
-async def running_api(
-    database: Database, *, stripe_url: str, hub_url: str = "http://127.0.0.1:1"
-) -> AsyncIterator[RunningApi]:
-    """Serves the API on a free port. Stripe is at `stripe_url`; Desk is where nobody listens, and so is Hub unless said
-    otherwise."""
+async def running_api(database: Database, *, stripe_url: str, hub_url: str | None = None) -> AsyncIterator[RunningApi]:
+    """Serves the API on a free port. Stripe is at `stripe_url`; Desk is where nobody listens; Hub is there only
+    where it is said where."""
     client = HttpClient.open()
-    base_urls = {"stripe": stripe_url, "desk": "http://127.0.0.1:1", "hub": hub_url}
+    base_urls = {"stripe": stripe_url, "desk": "http://127.0.0.1:1", "hub": hub_url or ""}
     woken = {"syncs": 0, "maintenance": 0}
 
     def wake(whom: str) -> None:
@@ -158,7 +156,7 @@ async def running_api(
 
     services = Services.over(
         database,
-        providers={**PROVIDERS, "desk": DESK, "hub": HUB},
+        providers={**PROVIDERS, "desk": DESK, **({"hub": HUB} if hub_url else {})},
         secrets=SecretBox([SECRET_KEY]),
         verify_credential=CredentialCheck(client, base_url_of=lambda provider: base_urls[provider.name]),
         wake_syncs=lambda: wake("syncs"),

@@ -45,9 +45,13 @@ class CreateOAuthApp(Body):
     client_secret: (
         Annotated[str, Meta(description="Required, except for a GitHub App with its private key.")] | UnsetType
     ) = UNSET
-    app_id: Annotated[int | str, Meta(description="GitHub Apps: the app's own id.", examples=[12345])] | UnsetType = (
-        UNSET
-    )
+    app_id: (
+        Annotated[
+            Annotated[int, Meta(ge=1, le=2**53)] | str,
+            Meta(description="GitHub Apps: the app's own id, a number.", examples=[12345]),
+        ]
+        | UnsetType
+    ) = UNSET
     private_key: Annotated[str, Meta(description="GitHub Apps: a private key of the app, in PEM.")] | UnsetType = UNSET
     redirect_uris: RedirectUris | UnsetType = UNSET
     metadata: Metadata | UnsetType = UNSET
