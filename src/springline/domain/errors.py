@@ -8,6 +8,7 @@ SpringlineError
     ├── CredentialDead    ask for a new grant
     ├── NotPermitted      leave this collection, go on with the others
     ├── NotFound          the id asked for is not there
+    │   └── Moved             … but may be elsewhere: look up where its parent is now
     ├── CursorLost        the place in the list is gone: walk again
     ├── RequestRejected   the provider refuses this very request
     └── ProviderBroken    what it answers makes no sense
@@ -92,6 +93,13 @@ class NotPermitted(ProviderError):
 
 class NotFound(ProviderError):
     """No object has this id (any more)."""
+
+
+class Moved(NotFound):
+    """What was asked for has another address: it, or what it belongs to, was renamed or given away. This alone proves
+    no deletion. `location` is the new address, where the answer names one."""
+
+    location: str | None = None
 
 
 class CursorLost(ProviderError):

@@ -145,11 +145,19 @@ class ListEndpoint(msgspec.Struct, frozen=True, kw_only=True):
 
 class ReadById(msgspec.Struct, frozen=True, kw_only=True):
     """How one record is read. `path` is a template. A 200 says "deleted" where `gone_field` is true, or where
-    `gone_when_null` is null."""
+    `gone_when_null` is null.
+
+    `only_proves`: the answer has other fields than the list's. It says whether the record is there, and is never
+    stored: the two shapes in turn would look like a change each time.
+    `answers_unlisted`: it also answers for what is no longer this account's (a public repository that was taken from
+    it). So it cannot prove that a record is still there: what two completed sweeps in a row did not see is gone.
+    """
 
     path: str
     gone_field: str | None = None
     gone_when_null: str | None = None
+    only_proves: bool = False
+    answers_unlisted: bool = False
 
 
 class Incremental(msgspec.Struct, frozen=True, kw_only=True):
@@ -314,6 +322,8 @@ def _faults(provider: Provider, collection: Collection) -> list[str]:
         paths.append(collection.read.path)
         if "{id}" not in collection.read.path and "{record." not in collection.read.path:
             faults.append("the path that reads one record must name it: {id}, or a field as {record.number}")
+        if collection.read.only_proves and collection.feed is not None:
+            faults.append("events name its records, and what reads one of them has another shape")
     faults += [f"the path {path} must start with a slash" for path in paths if not path.startswith("/")]
     known = {"id", "record", "credential", *ancestors}
     faults += [
