@@ -18,12 +18,14 @@ FieldType = Literal["string", "boolean", "integer", "strings"]
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """A request to a provider, before authentication. `path` starts with a slash; `query` keeps its order."""
+    """A request to a provider, before authentication. `path` starts with a slash; `query` keeps its order. `answers`
+    are statuses besides 2xx that are an answer to it, not an error."""
 
     method: str = "GET"
     path: str
     query: tuple[tuple[str, str], ...] = ()
     headers: tuple[tuple[str, str], ...] = ()
+    answers: tuple[int, ...] = ()
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
