@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from springline import telemetry
-from springline.api.app import create_app
+from springline.api import root
+from springline.api.app import ROUTES, create_app
+from springline.api.routing import Route
 from springline.api.server import HttpServer, ListenError, bind
 from springline.api.services import Services
 from springline.domain.secrets import Secret
@@ -22,6 +24,7 @@ from springline.engine.maintenance.service import Maintenance
 from springline.engine.page_commit import StreamWriters
 from springline.engine.wakeups import Wakeups
 from springline.engine.worker import Worker
+from springline.metrics import Metrics
 from springline.providers.registry import PROVIDERS
 from springline.providers.vocabulary import Provider
 from springline.settings import Settings, address
@@ -102,7 +105,15 @@ async def serve(settings: Settings, *, say: Say) -> int:
 async def work(settings: Settings, *, say: Say) -> int:
     """Runs one more worker until a signal; returns the exit code."""
     stop = _stop_on_signals()
-    async with _one_clear_line(), _open(settings) as base, _running(base, None):
+    async with _one_clear_line(), AsyncExitStack() as stack:
+        listener = None
+        if settings.metrics_port is not None:
+            listener = bind(settings.host, settings.metrics_port, setting="SPRINGLINE_METRICS_PORT")
+            stack.callback(listener.close)
+        base = await stack.enter_async_context(_open(settings))
+        url = await stack.enter_async_context(_running(base, listener, routes=root.operations))
+        if url:
+            say(f"metrics at {url}/metrics")
         say("this worker runs; stop it with Ctrl-C")
         await stop.wait()
         say("stopping …")
@@ -215,17 +226,20 @@ async def _open(settings: Settings) -> AsyncIterator[_Base]:
 
 
 @asynccontextmanager
-async def _running(base: _Base, listener: socket.socket | None) -> AsyncIterator[str]:
-    """Everything that moves; yields the API's address, empty without a listener. The order of starting is the order
-    of the lines, stopping is its reverse."""
+async def _running(
+    base: _Base, listener: socket.socket | None, *, routes: Sequence[Route] = ROUTES
+) -> AsyncIterator[str]:
+    """Everything that moves, with these routes over HTTP; yields their address, empty without a listener. The order of
+    starting is the order of the lines, stopping is its reverse."""
     database, settings = base.database, base.settings
     stop_services = asyncio.Event()
     async with AsyncExitStack() as stack:
-        client = HttpClient.open()
+        metrics = Metrics()
+        client = HttpClient.open(metrics)
         stack.push_async_callback(client.close)
 
         wakeups = Wakeups(database)
-        writers = StreamWriters(PageStore(database), on_commit=wakeups.moved)
+        writers = StreamWriters(PageStore(database), on_commit=wakeups.moved, metrics=metrics)
         stack.push_async_callback(writers.close)
 
         records = RecordStore(database)
@@ -255,6 +269,7 @@ async def _running(base: _Base, listener: socket.socket | None) -> AsyncIterator
             open_properties=_opener(credentials, grants),
             renew_access=lambda sync: grants.withdraw(sync.credential_no),
             lease_seconds=settings.lease_seconds,
+            metrics=metrics,
         )
         renewal = GrantRenewal(grants, grant_store, providers=PROVIDERS, worker_no=lambda: worker.worker_no)
         wakeups.on_syncs(worker.wake)
@@ -282,8 +297,10 @@ async def _running(base: _Base, listener: socket.socket | None) -> AsyncIterator
                 wake_syncs=wake_syncs,
                 wake_maintenance=maintenance.wake,
                 database_state=base.database_state,
+                metrics=metrics,
+                explain_here=worker.explain,
             )
-            server = HttpServer(create_app(services_of_api), listener)
+            server = HttpServer(create_app(services_of_api, routes), listener)
             await server.start()
             stack.push_async_callback(server.stop)
             stack.callback(services_of_api.deliveries.drain)

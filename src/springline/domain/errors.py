@@ -9,6 +9,7 @@ SpringlineError
     │   └── AppRefused        … mend the OAuth app
     ├── NotPermitted      leave this collection, go on with the others
     ├── NotFound          the id asked for is not there
+    │   └── Moved             … but may be elsewhere: look up where its parent is now
     ├── CursorLost        the place in the list is gone: walk again
     ├── RequestRejected   the provider refuses this very request
     └── ProviderBroken    what it answers makes no sense
@@ -30,6 +31,8 @@ ERROR_CODES: Final[dict[str, int]] = {
     "stream.slug_taken": 409,
     "stream.in_use": 409,
     "sync.not_found": 404,
+    "hold.not_found": 404,
+    "hold.decided": 409,
     "credential.not_found": 404,
     "credential.in_use": 409,
     "credential.exists": 409,
@@ -105,6 +108,13 @@ class NotPermitted(ProviderError):
 
 class NotFound(ProviderError):
     """No object has this id (any more)."""
+
+
+class Moved(NotFound):
+    """What was asked for has another address: it, or what it belongs to, was renamed or given away. This alone proves
+    no deletion. `location` is the new address, where the answer names one."""
+
+    location: str | None = None
 
 
 class CursorLost(ProviderError):

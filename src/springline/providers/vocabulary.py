@@ -21,13 +21,15 @@ FieldType = Literal["string", "boolean", "integer", "strings"]
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """A request to a provider, before authentication. `path` starts with a slash; `query` keeps its order. `body` is
-    sent as it is: its type stands in `headers`."""
+    sent as it is: its type stands in `headers`. `answers` are statuses besides 2xx that are an answer to it, not an
+    error."""
 
     method: str = "GET"
     path: str
     query: tuple[tuple[str, str], ...] = ()
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
+    answers: tuple[int, ...] = ()
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -179,8 +181,9 @@ class TimeBound(msgspec.Struct, frozen=True, kw_only=True):
 class ListEndpoint(msgspec.Struct, frozen=True, kw_only=True):
     """Where all records of a collection are listed; of a child collection: those of one parent.
 
-    `path` is a template (see `Collection`). `until` is the query parameter that bounds the creation time (Unix seconds,
-    inclusive): with it a walk whose cursor was deleted is taken up where it stood. `since` bounds the time from below.
+    `path` and the values of `query` are templates (see `Collection`). `until` is the query parameter that bounds the
+    creation time (Unix seconds, inclusive): with it a walk whose cursor was deleted is taken up where it stood. `since`
+    bounds the time from below.
     `conditional`: the answer has an `ETag`, and is 304 to a request that names it. `empty_statuses` are answers that
     stand for an empty list.
     """
@@ -197,11 +200,19 @@ class ListEndpoint(msgspec.Struct, frozen=True, kw_only=True):
 
 class ReadById(msgspec.Struct, frozen=True, kw_only=True):
     """How one record is read. `path` is a template. A 200 says "deleted" where `gone_field` is true, or where
-    `gone_when_null` is null."""
+    `gone_when_null` is null.
+
+    `only_proves`: the answer has other fields than the list's. It says whether the record is there, and is never
+    stored: the two shapes in turn would look like a change each time.
+    `answers_unlisted`: it also answers for what is no longer this account's (a public repository that was taken from
+    it). So it cannot prove that a record is still there: what two completed sweeps in a row did not see is gone.
+    """
 
     path: str
     gone_field: str | None = None
     gone_when_null: str | None = None
+    only_proves: bool = False
+    answers_unlisted: bool = False
 
 
 class Incremental(msgspec.Struct, frozen=True, kw_only=True):
@@ -253,9 +264,9 @@ class Collection(msgspec.Struct, frozen=True, kw_only=True):
     `created` and `updated` are times in `time_format`. `version` names a field that grows with every change of an
     object, where the API has one.
 
-    Paths are templates: `{id}` stands for the record's own id, `{record.number}` for a field of the record as it is
-    stored, `{repository.name}` for a field of the ancestor in that collection, `{credential.login}` for a property of
-    the credential that is no secret.
+    Paths and values of queries are templates: `{id}` stands for the record's own id, `{record.number}` for a field
+    of the record as it is stored, `{repository.name}` for a field of the ancestor in that collection,
+    `{credential.login}` for a property of the credential that is no secret.
     """
 
     name: str
@@ -367,12 +378,23 @@ def _faults(provider: Provider, collection: Collection) -> list[str]:
         paths.append(collection.read.path)
         if "{id}" not in collection.read.path and "{record." not in collection.read.path:
             faults.append("the path that reads one record must name it: {id}, or a field as {record.number}")
+        if collection.read.only_proves and collection.feed is not None:
+            faults.append("events name its records, and what reads one of them has another shape")
     faults += [f"the path {path} must start with a slash" for path in paths if not path.startswith("/")]
-    for path in paths:
-        known = {"id", "record", "credential", *ancestors}
-        faults += [
-            f"the path {path} names {name}" for name in placeholders(path) if name.partition(".")[0] not in known
-        ]
+    known = {"id", "record", "credential", *ancestors}
+    faults += [
+        f"the path {path} names {name}"
+        for path in paths
+        for name in placeholders(path)
+        if name.partition(".")[0] not in known
+    ]
+    faults += [
+        f"the query of {listing.path} names {name}"
+        for listing in listings
+        for _, value in listing.query
+        for name in placeholders(value)
+        if name.partition(".")[0] not in known - {"id", "record"}
+    ]
     if collection.parent is not None and not ancestors:
         faults.append(f"its parent {collection.parent.collection} must be a collection described before it")
     if collection.within is not None and collection.within not in ancestors:
