@@ -18,6 +18,8 @@ from springline.api.services import Services
 from springline.domain.secrets import Secret
 from springline.engine.connect import CredentialCheck
 from springline.engine.fetch import HttpClient
+from springline.engine.grants import Grants, TokenEndpoint
+from springline.engine.maintenance.grants import GrantRenewal
 from springline.engine.maintenance.service import Maintenance
 from springline.engine.owners import Owners
 from springline.engine.page_commit import StreamWriters
@@ -32,8 +34,10 @@ from springline.store.credentials import CredentialStore
 from springline.store.database import Database, DatabaseError
 from springline.store.departures import DepartureStore
 from springline.store.embedded import EmbeddedPostgres, EmbeddedPostgresError
+from springline.store.grants import GrantStore
 from springline.store.leases import LeasedSync, LeaseStore
 from springline.store.migrate import migrate as apply_migrations
+from springline.store.oauth_apps import OAuthAppStore
 from springline.store.organisations import OrganisationExists, OrganisationStore
 from springline.store.owners import OwnerStore
 from springline.store.pages import PageStore
@@ -257,10 +261,19 @@ async def _running(
             owner_store=OwnerStore(database),
             owners=owners,
             providers=PROVIDERS,
-            open_properties=_opener(credentials),
+            open_properties=_stored(credentials),
             published_limits=settings.provider_limits,
         )
         stack.push_async_callback(quotas.close)
+        token_endpoint = TokenEndpoint(client, base_url_of=_base_urls(settings))
+        grant_store = GrantStore(database, base.box)
+        grants = Grants(
+            grant_store,
+            OAuthAppStore(database, base.box),
+            token_endpoint,
+            permit_of=quotas.permit_of,
+        )
+        stack.push_async_callback(grants.close)
         worker = Worker(
             leases=LeaseStore(database),
             records=records,
@@ -268,15 +281,18 @@ async def _running(
             client=client,
             providers=PROVIDERS,
             base_url_of=_base_urls(settings),
-            open_properties=_opener(credentials),
+            open_properties=_opener(credentials, grants),
+            renew_access=lambda sync: grants.withdraw(sync.credential_no),
             quotas=quotas,
             lease_seconds=settings.lease_seconds,
             metrics=metrics,
         )
+        renewal = GrantRenewal(grants, grant_store, providers=PROVIDERS, worker_no=lambda: worker.worker_no)
         wakeups.on_syncs(worker.wake)
         services = [
             asyncio.create_task(wakeups.run(stop_services), name="wakeups"),
             asyncio.create_task(maintenance.run(stop_services), name="maintenance"),
+            asyncio.create_task(renewal.run(stop_services), name="renewal"),
             asyncio.create_task(worker.run(stop_services), name="worker"),
         ]
         stack.push_async_callback(_stop_services, services, stop_services)
@@ -292,7 +308,7 @@ async def _running(
                 database,
                 providers=PROVIDERS,
                 secrets=base.box,
-                verify_credential=CredentialCheck(client, base_url_of=_base_urls(settings)),
+                verify_credential=CredentialCheck(client, base_url_of=_base_urls(settings), endpoint=token_endpoint),
                 wakeups=wakeups,
                 wake_syncs=wake_syncs,
                 wake_maintenance=maintenance.wake,
@@ -323,10 +339,26 @@ def _base_urls(settings: Settings) -> Callable[[Provider], str]:
     return lambda provider: chosen.get(provider.name, provider.base_url)
 
 
-def _opener(credentials: CredentialStore) -> Callable[[LeasedSync | HeldCredential], Any]:
-    async def open_properties(of: LeasedSync | HeldCredential) -> Mapping[str, Any]:
+def _stored(credentials: CredentialStore) -> Callable[[HeldCredential | LeasedSync], Any]:
+    """Opens what a credential holds."""
+
+    async def open_properties(of: HeldCredential | LeasedSync) -> Mapping[str, Any]:
         properties = await credentials.properties(of.org_id, of.credential_id)
         return {} if properties is None else properties.reveal()
+
+    return open_properties
+
+
+def _opener(credentials: CredentialStore, grants: Grants) -> Callable[[LeasedSync], Any]:
+    """Opens what a sync's requests need: what its credential holds, with an access token where it is obtained."""
+    stored = _stored(credentials)
+
+    async def open_properties(sync: LeasedSync) -> Mapping[str, Any]:
+        provider = PROVIDERS[sync.provider]
+        kind = provider.find_kind(sync.kind)
+        if kind is not None and kind.grant is not None:
+            return await grants.open(sync.org_id, sync.credential_id, provider=provider, kind=kind)
+        return dict(await stored(sync))
 
     return open_properties
 

@@ -15,6 +15,7 @@ COMMANDS = [
     "serve",
     "streams",
     "credentials",
+    "oauth-apps",
     "syncs",
     "consumers",
     "tail",
@@ -79,6 +80,12 @@ def test_without_a_command_there_is_help(capsys: pytest.CaptureFixture[str], arg
             "not both",
         ),
         ("syncs create --provider github --stream s --collection c --stripe-key -", "give --credential"),
+        ("syncs create --provider stripe --stream s --collection c --github-token -", "is for --provider github"),
+        ("syncs create --provider github --stream s --collection c", "--github-token"),
+        (
+            "syncs create --provider github --stream s --collection c --stripe-key - --github-token -",
+            "give --credential",
+        ),
         ("syncs create --provider stripe --stream s --collection c --rate-limit 5", "write 100/60s"),
         ("syncs create --provider stripe --stream s --collection c --metadata gold", "is no json object"),
         (

@@ -13,6 +13,8 @@ CONFIGURATION = {
     "consumers",
     "credentials",
     "departures",
+    "grants",
+    "oauth_apps",
     "organisations",
     "owner_questions",
     "quota_blocks",

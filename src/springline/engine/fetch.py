@@ -17,7 +17,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from springline import __version__
-from springline.domain.errors import ProviderBroken, ProviderError, RetryLater, SlowDown
+from springline.domain.errors import CredentialDead, ProviderBroken, ProviderError, RetryLater, SlowDown
 from springline.engine.quotas import Priority, SyncQuota
 from springline.engine.request_log import RequestLog
 from springline.metrics import Metrics
@@ -77,6 +77,10 @@ async def _stamp(
         permit.started(time.monotonic())
 
 
+async def _never() -> bool:
+    return False
+
+
 class Origin:
     """Where a provider is asked, and how one credential is let in. Secrets are decrypted for requests and dropped soon
     after the last."""
@@ -88,11 +92,14 @@ class Origin:
         *,
         base_url: str,
         open_properties: Callable[[], Awaitable[Mapping[str, Any]]],
+        renew: Callable[[], Awaitable[bool]] = _never,
     ) -> None:
+        """`renew`: the provider refuses what these properties say; False: others are not to be had."""
         self.provider = provider
         self.kind = kind
         self.base_url = base_url.rstrip("/")
         self._open_properties = open_properties
+        self._renew = renew
         self._headers: CIMultiDict[str] | None = None
 
     async def headers(self) -> CIMultiDict[str]:
@@ -104,6 +111,17 @@ class Origin:
             self._headers = headers
             asyncio.get_running_loop().call_later(_SECRET_SECONDS, self._forget)
         return headers
+
+    async def has_others(self, refused: CIMultiDict[str]) -> bool:
+        """Whether other headers can be had than these, which the provider refused: a token may have been replaced
+        meanwhile, or be withdrawn before its time."""
+        if self.kind.grant is None:
+            return False
+        self._forget()
+        if await self.headers() != refused:
+            return True
+        self._forget()
+        return await self._renew()
 
     def _forget(self) -> None:
         self._headers = None
@@ -213,9 +231,11 @@ class Fetcher:
                 if isinstance(fault, SlowDown):
                     permit.slow_down(fault.after_seconds, because=f"{answer.status}, {fault.words}")
                     self._note_slowed(fault)
-                raise fault
         finally:
             self.recent.given_up(one)
+        if isinstance(fault, CredentialDead) and await self._origin.has_others(headers):
+            raise RetryLater(fault.words, status=fault.status, request_id=fault.request_id)
+        raise fault
 
 
 @asynccontextmanager
@@ -260,6 +280,7 @@ async def send(
             request.method,
             url,
             headers=headers,
+            data=request.body or None,
             allow_redirects=False,
             timeout=aiohttp.ClientTimeout(total=provider.request_timeout_seconds),
             trace_request_ctx=permit,

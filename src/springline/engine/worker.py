@@ -41,10 +41,16 @@ _SPREAD_SHARE: Final = 0.1
 _START_AGAIN_SECONDS: Final = 30.0
 
 OpenProperties = Callable[[LeasedSync], Awaitable[Mapping[str, Any]]]
+RenewAccess = Callable[[LeasedSync], Awaitable[bool]]
+
+
+async def _cannot_renew(sync: LeasedSync) -> bool:
+    return False
 
 
 class Worker:
-    """Runs the syncs of the credentials that it holds. `open_properties` decrypts a sync's credential."""
+    """Runs the syncs of the credentials that it holds. `open_properties` decrypts a sync's credential; `renew_access`
+    is told that the provider refuses it, and says whether to open it again."""
 
     def __init__(
         self,
@@ -58,6 +64,7 @@ class Worker:
         open_properties: OpenProperties,
         quotas: QuotaOwner,
         lease_seconds: float,
+        renew_access: RenewAccess = _cannot_renew,
         metrics: Metrics | None = None,
     ) -> None:
         metrics = metrics or Metrics()
@@ -68,6 +75,7 @@ class Worker:
         self._providers = providers
         self._base_url_of = base_url_of
         self._open_properties = open_properties
+        self._renew_access = renew_access
         self._lease_seconds = lease_seconds
         self._leasing = Leasing(leases, lease_seconds=lease_seconds, metrics=metrics, on_lost=self._on_lease_lost)
         self._runs: dict[int, tuple[LeasedVersion, SyncRun]] = {}
@@ -238,6 +246,7 @@ class Worker:
             kind,
             base_url=self._base_url_of(provider),
             open_properties=lambda: self._open_properties(sync),
+            renew=lambda: self._renew_access(sync),
         )
         writer = self._writers.writer(sync.stream_no)
         # What an earlier run of this sync had handed over counts as done before this one looks where it stands.
