@@ -7,11 +7,12 @@ import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from springline import telemetry
-from springline.api.app import create_app
+from springline.api import root
+from springline.api.app import ROUTES, create_app
+from springline.api.routing import Route
 from springline.api.server import HttpServer, ListenError, bind
 from springline.api.services import Services
 from springline.domain.secrets import Secret
@@ -21,6 +22,7 @@ from springline.engine.maintenance.service import Maintenance
 from springline.engine.page_commit import StreamWriters
 from springline.engine.wakeups import Wakeups
 from springline.engine.worker import Worker
+from springline.metrics import Metrics
 from springline.providers.registry import PROVIDERS
 from springline.providers.vocabulary import Provider
 from springline.settings import Settings, address
@@ -48,7 +50,7 @@ log = telemetry.logger("process")
 Say = Callable[[str], None]
 
 #: What stops a start with one clear line.
-START_ERRORS = (EmbeddedPostgresError, DatabaseError, PrivateFileError, ListenError, OrganisationExists)
+START_ERRORS = (EmbeddedPostgresError, DatabaseError, PrivateFileError, ListenError)
 
 
 class StartError(Exception):
@@ -79,7 +81,6 @@ class _Base:
     box: SecretBox
     postgres: EmbeddedPostgres | None
     first_token: str | None
-    token_path: Path
 
     def database_state(self) -> str | None:
         """Why the database is not ready, if it is known."""
@@ -90,40 +91,35 @@ class _Base:
 async def serve(settings: Settings, *, say: Say) -> int:
     """Runs the API and a worker until a signal; returns the exit code."""
     stop = _stop_on_signals()
-    try:
-        async with AsyncExitStack() as stack:
-            listener = bind(settings.host, settings.port)
-            stack.callback(listener.close)
-            base = await stack.enter_async_context(_open(settings))
-            url = await stack.enter_async_context(_running(base, listener, with_worker=True))
-            _say_ready(base, url, say)
-            await stop.wait()
-            say("stopping …")
-    except START_ERRORS as error:
-        raise StartError(str(error)) from None
+    async with _serving(settings) as (base, url):
+        _say_ready(base, url, say)
+        await stop.wait()
+        say("stopping …")
     return 0
 
 
 async def work(settings: Settings, *, say: Say) -> int:
     """Runs one more worker until a signal; returns the exit code."""
     stop = _stop_on_signals()
-    try:
-        async with _open(settings) as base, _running(base, None, with_worker=True):
-            say("this worker runs; stop it with Ctrl-C")
-            await stop.wait()
-            say("stopping …")
-    except START_ERRORS as error:
-        raise StartError(str(error)) from None
+    async with _one_clear_line(), AsyncExitStack() as stack:
+        listener = None
+        if settings.metrics_port is not None:
+            listener = bind(settings.host, settings.metrics_port, setting="SPRINGLINE_METRICS_PORT")
+            stack.callback(listener.close)
+        base = await stack.enter_async_context(_open(settings))
+        url = await stack.enter_async_context(_running(base, listener, routes=root.operations))
+        if url:
+            say(f"metrics at {url}/metrics")
+        say("this worker runs; stop it with Ctrl-C")
+        await stop.wait()
+        say("stopping …")
     return 0
 
 
 async def migrate(settings: Settings, *, say: Say) -> int:
     """Brings the schema up to date; returns the exit code."""
-    try:
-        async with _opened_database(settings) as (database, _):
-            applied = await apply_migrations(database)
-    except START_ERRORS as error:
-        raise StartError(str(error)) from None
+    async with _one_clear_line(), _opened_database(settings) as (database, _):
+        applied = await apply_migrations(database)
     for name in applied:
         say(f"applied {name}")
     say("the database is up to date")
@@ -132,38 +128,45 @@ async def migrate(settings: Settings, *, say: Say) -> int:
 
 async def create_organisation(settings: Settings, name: str) -> Organisation:
     """A new organisation, with the first token of it."""
-    try:
-        async with _open(settings) as base:
+    async with _one_clear_line(), _open(settings) as base:
+        try:
             made, token = await OrganisationStore(base.database).create(name)
-    except OrganisationExists:
-        raise StartError(f"there is an organisation {name!r} already; choose another name") from None
-    except START_ERRORS as error:
-        raise StartError(str(error)) from None
+        except OrganisationExists:
+            raise StartError(f"there is an organisation {name!r} already; choose another name") from None
     return Organisation(str(made.org_id), made.name, token.reveal())
 
 
 async def list_organisations(settings: Settings) -> Sequence[Organisation]:
     """All organisations, by name."""
-    try:
-        async with _open(settings) as base:
-            found = await OrganisationStore(base.database).list()
-    except START_ERRORS as error:
-        raise StartError(str(error)) from None
+    async with _one_clear_line(), _open(settings) as base:
+        found = await OrganisationStore(base.database).list()
     return [Organisation(str(each.org_id), each.name) for each in found]
 
 
 @asynccontextmanager
 async def running_server(settings: Settings, *, say: Say) -> AsyncIterator[RunningServer]:
     """The API and a worker inside this process, for as long as the block runs. Raises StartError."""
+    async with _serving(settings) as (base, url):
+        say(f"listening on {url}")
+        token = settings.api_token or base.first_token or base.settings.token_file.read_text(encoding="ascii").strip()
+        yield RunningServer(url, token)
+
+
+@asynccontextmanager
+async def _serving(settings: Settings) -> AsyncIterator[tuple[_Base, str]]:
+    """The API and a worker; yields the API's address. Raises StartError."""
+    async with _one_clear_line(), AsyncExitStack() as stack:
+        listener = bind(settings.host, settings.port)
+        stack.callback(listener.close)
+        base = await stack.enter_async_context(_open(settings))
+        yield base, await stack.enter_async_context(_running(base, listener))
+
+
+@asynccontextmanager
+async def _one_clear_line() -> AsyncIterator[None]:
+    """Turns what stops a start into a StartError."""
     try:
-        async with AsyncExitStack() as stack:
-            listener = bind(settings.host, settings.port)
-            stack.callback(listener.close)
-            base = await stack.enter_async_context(_open(settings))
-            url = await stack.enter_async_context(_running(base, listener, with_worker=True))
-            say(f"listening on {url}")
-            token = settings.api_token or base.first_token or base.token_path.read_text(encoding="ascii").strip()
-            yield RunningServer(url, token)
+        yield
     except START_ERRORS as error:
         raise StartError(str(error)) from None
 
@@ -207,60 +210,59 @@ async def _open(settings: Settings) -> AsyncIterator[_Base]:
             raise
         given = Secret(settings.api_token) if settings.api_token else None
         made = await OrganisationStore(database).ensure_default(given)
-        token_path = settings.data_dir / "token"
         if made is not None:
-            token_path = write_token(settings.data_dir, made.reveal())
+            write_token(settings.token_file, made.reveal())
         yield _Base(
             settings=settings,
             database=database,
             box=box,
             postgres=postgres,
             first_token=made.reveal() if made is not None else None,
-            token_path=token_path,
         )
 
 
 @asynccontextmanager
-async def _running(base: _Base, listener: socket.socket | None, *, with_worker: bool) -> AsyncIterator[str]:
-    """Everything that moves; yields the API's address, empty without a listener. The order of starting is the order
-    of the lines, stopping is its reverse."""
+async def _running(
+    base: _Base, listener: socket.socket | None, *, routes: Sequence[Route] = ROUTES
+) -> AsyncIterator[str]:
+    """Everything that moves, with these routes over HTTP; yields their address, empty without a listener. The order of
+    starting is the order of the lines, stopping is its reverse."""
     database, settings = base.database, base.settings
     stop_services = asyncio.Event()
     async with AsyncExitStack() as stack:
-        client = HttpClient.open()
+        metrics = Metrics()
+        client = HttpClient.open(metrics)
         stack.push_async_callback(client.close)
 
         wakeups = Wakeups(database)
-        listening = asyncio.create_task(wakeups.run(stop_services), name="wakeups")
-        writers = StreamWriters(PageStore(database), on_commit=wakeups.moved)
+        writers = StreamWriters(PageStore(database), on_commit=wakeups.moved, metrics=metrics)
         stack.push_async_callback(writers.close)
 
         records = RecordStore(database)
         credentials = CredentialStore(database, base.box)
-        leases = LeaseStore(database)
         maintenance = Maintenance(
             departures=DepartureStore(database),
             retention=RetentionStore(database),
             records=records,
             writers=writers,
         )
-        services: list[asyncio.Task[None]] = [
-            listening,
+        worker = Worker(
+            leases=LeaseStore(database),
+            records=records,
+            writers=writers,
+            client=client,
+            providers=PROVIDERS,
+            base_url_of=_base_urls(settings),
+            open_properties=_opener(credentials),
+            lease_seconds=settings.lease_seconds,
+            metrics=metrics,
+        )
+        wakeups.on_syncs(worker.wake)
+        services = [
+            asyncio.create_task(wakeups.run(stop_services), name="wakeups"),
             asyncio.create_task(maintenance.run(stop_services), name="maintenance"),
+            asyncio.create_task(worker.run(stop_services), name="worker"),
         ]
-        if with_worker:
-            worker = Worker(
-                leases=leases,
-                records=records,
-                writers=writers,
-                client=client,
-                providers=PROVIDERS,
-                base_url_of=_base_urls(settings),
-                open_properties=_opener(credentials),
-                lease_seconds=settings.lease_seconds,
-            )
-            wakeups.on_syncs(worker.wake)
-            services.append(asyncio.create_task(worker.run(stop_services), name="worker"))
         stack.push_async_callback(_stop_services, services, stop_services)
 
         url = ""
@@ -279,8 +281,10 @@ async def _running(base: _Base, listener: socket.socket | None, *, with_worker: 
                 wake_syncs=wake_syncs,
                 wake_maintenance=maintenance.wake,
                 database_state=base.database_state,
+                metrics=metrics,
+                explain_here=worker.explain,
             )
-            server = HttpServer(create_app(services_of_api), listener)
+            server = HttpServer(create_app(services_of_api, routes), listener)
             await server.start()
             stack.push_async_callback(server.stop)
             stack.callback(services_of_api.deliveries.drain)
@@ -331,9 +335,9 @@ def _say_ready(base: _Base, url: str, say: Say) -> None:
     elif base.first_token is not None and sys.stdout.isatty():
         # Only on a terminal: what a program reads ends in a log (I9).
         say(f"  token  {base.first_token}")
-        say(f"         also in {base.token_path}")
+        say(f"         also in {settings.token_file}")
     else:
-        say(f"  token  in {base.token_path}")
+        say(f"  token  in {settings.token_file}")
     say("Try, in another terminal:")
     say("  springline providers show stripe")
     say("  springline streams create main")

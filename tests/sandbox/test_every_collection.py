@@ -127,9 +127,9 @@ def misfits(value: dict[str, Any], annotations: dict[str, Any]) -> list[str]:
             continue
         if value.get(name) is None:
             wrong.append(f"missing {name}")
-        elif get_origin(annotation) is Literal:
-            wrong += [] if value[name] in get_args(annotation) else [f"{name} = {value[name]!r}"]
-        elif annotation in {int, str, bool} and type(value[name]) is not annotation:
+        elif (get_origin(annotation) is Literal and value[name] not in get_args(annotation)) or (
+            annotation in {int, str, bool} and type(value[name]) is not annotation
+        ):
             wrong.append(f"{name} = {value[name]!r}")
         elif get_origin(annotation) is list and not isinstance(value[name], list):
             wrong.append(f"{name} is no list")

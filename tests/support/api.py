@@ -120,6 +120,10 @@ class Client:
         made: dict[str, Any] = (await self.post("/v1/syncs", body)).expect(201)
         return made
 
+    async def another_sync(self, **fields: Any) -> dict[str, Any]:
+        """A sync with a credential of its own, however many there are."""
+        return await self.sync(**fields, credential_id=(await self.credential(f"{KEY}_{next(_NUMBERS)}"))["id"])
+
     async def consumer(self, **fields: Any) -> dict[str, Any]:
         if "stream_id" not in fields:
             fields["stream_id"] = (await self.stream())["id"]

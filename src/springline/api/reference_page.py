@@ -27,6 +27,8 @@ MEANINGS: Final[dict[str, str]] = {
     "stream.in_use": "Syncs write to the stream, or records of a deleted one are still leaving it. "
     "Delete the syncs and try again.",
     "sync.not_found": "The organisation has no sync of this id, or it was deleted.",
+    "hold.not_found": "The sync has no hold of this id.",
+    "hold.decided": "The hold was applied or discarded before; what was decided stays.",
     "credential.not_found": "The organisation has no credential of this id.",
     "credential.in_use": "Syncs use the credential, or records of a deleted one are still leaving. "
     "Delete the syncs and try again.",

@@ -29,6 +29,8 @@ ERROR_CODES: Final[dict[str, int]] = {
     "stream.slug_taken": 409,
     "stream.in_use": 409,
     "sync.not_found": 404,
+    "hold.not_found": 404,
+    "hold.decided": 409,
     "credential.not_found": 404,
     "credential.in_use": 409,
     "credential.exists": 409,

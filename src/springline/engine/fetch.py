@@ -6,8 +6,8 @@ Redirects and the HTTP client's own retries are off: each would be a request wit
 import asyncio
 import random
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
+from email.utils import parsedate_to_datetime
 from types import SimpleNamespace
 from typing import Any, Final
 
@@ -18,6 +18,8 @@ from yarl import URL
 from springline import __version__
 from springline.domain.errors import ProviderBroken, ProviderError, RetryLater, SlowDown
 from springline.engine.quotas import Permit, Priority, SyncQuota
+from springline.engine.request_log import RequestLog
+from springline.metrics import Metrics
 from springline.providers.vocabulary import Answer, CredentialKind, Provider, Request
 
 #: An answer longer than this is no page.
@@ -33,11 +35,12 @@ _SECRET_SECONDS: Final = 5.0
 class HttpClient:
     """The process's one HTTP client."""
 
-    def __init__(self, session: aiohttp.ClientSession) -> None:
+    def __init__(self, session: aiohttp.ClientSession, metrics: Metrics) -> None:
         self.session = session
+        self.metrics = metrics
 
     @classmethod
-    def open(cls) -> "HttpClient":
+    def open(cls, metrics: Metrics | None = None) -> "HttpClient":
         """To be called inside the event loop."""
         trace = aiohttp.TraceConfig()
         trace.on_request_headers_sent.append(_stamp)
@@ -50,7 +53,7 @@ class HttpClient:
         )
         # aiohttp sends an idempotent request again when a kept connection was dropped; it has no public switch.
         session._retry_connection = False
-        return cls(session)
+        return cls(session, metrics or Metrics())
 
     async def close(self) -> None:
         await self.session.close()
@@ -97,6 +100,31 @@ class Origin:
         self._headers = None
 
 
+class ServerClock:
+    """The provider's own time, as its last answer told it and this process's steady clock goes on."""
+
+    def __init__(self) -> None:
+        self._offset: float | None = None
+
+    def note(self, answer: Answer) -> None:
+        """Takes an answer's `Date`."""
+        served_at = server_time(answer)
+        if served_at is not None:
+            self._offset = served_at - time.monotonic()
+
+    def now(self) -> int | None:
+        """Unix seconds; None: no answer has told it yet."""
+        return None if self._offset is None else int(self._offset + time.monotonic())
+
+
+def server_time(answer: Answer) -> int | None:
+    """Unix seconds by the `Date` of an answer, where it has one."""
+    try:
+        return int(parsedate_to_datetime(answer.headers["date"]).timestamp())
+    except (KeyError, ValueError):
+        return None
+
+
 class Fetcher:
     """Requests of one sync. `may_start`: whether the lease has time enough left for one more."""
 
@@ -104,12 +132,24 @@ class Fetcher:
         self, client: HttpClient, origin: Origin, quota: SyncQuota, *, may_start: Callable[[], bool] = lambda: True
     ) -> None:
         self._client = client
-        self._may_start = may_start
+        self.may_start = may_start
         self._origin = origin
         self._quota = quota
         self.requests = 0
-        #: (monotonic time, path, status or error) of the last requests, newest last.
-        self.recent: deque[tuple[float, str, str]] = deque(maxlen=20)
+        self.clock = ServerClock()
+        self.recent = RequestLog()
+        #: Until when (monotonic) the provider wants no requests, since when, and its words.
+        self.slowed: tuple[float, float, str] | None = None
+
+    @property
+    def base_url(self) -> str:
+        """Where the provider is asked."""
+        return self._origin.base_url
+
+    @property
+    def check(self) -> Request:
+        """The cheapest request that this credential can make."""
+        return self._origin.kind.check
 
     async def fetch(self, request: Request, priority: Priority) -> Answer:
         """Sends a request and returns its 2xx answer. Raises the errors of `domain.errors`."""
@@ -118,26 +158,41 @@ class Fetcher:
                 return await self._send(request, priority)
             except RetryLater as error:
                 if isinstance(error, SlowDown):
-                    self._quota.slow_down(error.after_seconds or 1.0)
+                    self._slow_down(error)
                 if attempt == QUICK_RETRIES or (error.after_seconds or 0) > 1.0:
                     raise
                 await asyncio.sleep(error.after_seconds or random.uniform(0.5, 1.0) * 0.1 * 4**attempt)
         raise AssertionError("the last attempt returns or raises")
 
+    def _slow_down(self, error: SlowDown) -> None:
+        seconds, now = error.after_seconds or 1.0, time.monotonic()
+        self._quota.slow_down(seconds)
+        since = self.slowed[1] if self.slowed is not None and self.slowed[0] > now else now
+        self.slowed = (max(now + seconds, self.slowed[0] if self.slowed is not None else now), since, error.words)
+
     async def _send(self, request: Request, priority: Priority) -> Answer:
         headers = await self._origin.headers()
-        async with self._quota.permit(priority) as permit:
-            # In a lease's last seconds: either it is renewed, or this sync is taken from us and this call cancelled.
-            while not self._may_start():  # noqa: ASYNC110 - nothing tells when a lease was renewed
-                await asyncio.sleep(_LEASE_LOOK_SECONDS)
-            self.requests += 1
-            try:
-                answer = await send(self._client, self._origin, request, headers=headers, permit=permit)
-            except ProviderError as error:
-                self.recent.append((time.monotonic(), request.path, str(error.status or type(error).__name__)))
-                raise
-        self.recent.append((time.monotonic(), request.path, str(answer.status)))
-        if 200 <= answer.status < 300:
+        id_header = self._origin.provider.request_id_header
+        asked_at = time.monotonic()
+        one = self.recent.begin(purpose=priority.name, method=request.method, path=request.path)
+        try:
+            async with self._quota.permit(priority) as permit:
+                self._client.metrics.count_quota_wait(self._origin.provider.name, time.monotonic() - asked_at)
+                # In a lease's last seconds: it is renewed, or this sync is taken from us and this call cancelled.
+                while not self.may_start():  # noqa: ASYNC110 - nothing tells when a lease was renewed
+                    await asyncio.sleep(_LEASE_LOOK_SECONDS)
+                self.requests += 1
+                one.sent_at = time.monotonic()
+                try:
+                    answer = await send(self._client, self._origin, request, headers=headers, permit=permit)
+                except ProviderError as error:
+                    self.recent.ended(one, status=error.status, fault=error.words)
+                    raise
+            self.recent.ended(one, status=answer.status, request_id=answer.headers.get(id_header or ""))
+        finally:
+            self.recent.given_up(one)
+        self.clock.note(answer)
+        if 200 <= answer.status < 300 or answer.status in request.answers:
             return answer
         raise self._origin.provider.classify(request, answer)
 
@@ -147,7 +202,11 @@ async def send(
 ) -> Answer:
     """One request, whatever its status. Raises RetryLater if there is no answer, ProviderBroken if it is too long."""
     provider = origin.provider
+    status: int | None = None
     url = URL(origin.base_url + request.path, encoded=True).with_query(request.query)
+    if request.headers:
+        headers = headers.copy()
+        headers.update(request.headers)
     try:
         async with client.session.request(
             request.method,
@@ -157,6 +216,7 @@ async def send(
             timeout=aiohttp.ClientTimeout(total=provider.request_timeout_seconds),
             trace_request_ctx=permit,
         ) as response:
+            status = response.status
             body = await _read(response)
             return Answer(
                 status=response.status,
@@ -168,6 +228,8 @@ async def send(
     except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError) as error:
         # The text of some of these holds the URL with its query.
         raise RetryLater(f"{provider.title} could not be reached ({type(error).__name__})") from None
+    finally:
+        client.metrics.count_request(provider.name, status)
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

@@ -69,6 +69,8 @@ class SyncQuota:
         self._passed_over = dict.fromkeys(_PATIENCE, 0)
         self._timer: asyncio.TimerHandle | None = None
         self._closed_until = float("-inf")
+        #: When the next of those who wait may start, as far as the clock decides it.
+        self.next_start_at: float | None = None
 
     @asynccontextmanager
     async def permit(self, priority: Priority) -> AsyncIterator[Permit]:
@@ -138,6 +140,7 @@ class SyncQuota:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self.next_start_at = None
         now = self._clock()
         while classes := self._classes_waiting():
             at = float("inf")
@@ -148,6 +151,7 @@ class SyncQuota:
                     break
             else:
                 if at != float("inf"):
+                    self.next_start_at = at
                     self._timer = asyncio.get_running_loop().call_later(at - now, self._dispatch)
                 return
 
