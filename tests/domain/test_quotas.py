@@ -57,14 +57,14 @@ def simulate(windows: Limit, wishes: Sequence[Wish]) -> list[float]:
                     look_at = free_at
                     heapq.heappush(events, (free_at, next(order), "look", -1))
                 break
-            starts[waiting[0]] = Start([Draw(windows)], now=now, bulk=wish.bulk)
+            starts[waiting[0]] = Start([Draw(windows)], now=now)
             heapq.heappush(events, (now + wish.write_after, next(order), "write", waiting.popleft()))
     assert windows.running == 0
     return written
 
 
-def take(limit: Limit, now: float, *, bulk: bool = False) -> Start:
-    return Start([Draw(limit)], now=now, bulk=bulk)
+def take(limit: Limit, now: float) -> Start:
+    return Start([Draw(limit)], now=now)
 
 
 def assert_never_more(written: Sequence[float], allowed: int, interval: float) -> None:
@@ -170,7 +170,7 @@ def test_bulk_work_leaves_room_for_the_urgent() -> None:
     now = 0.0
     while now < 5.0:
         if windows.free_at(now, bulk=True) <= now:
-            take(windows, now, bulk=True).end(now)
+            take(windows, now).end(now)
         now += 0.01
     for _ in range(40):
         assert windows.free_at(now, bulk=False) == now

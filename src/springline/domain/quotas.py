@@ -13,8 +13,12 @@ from springline.domain.windows import MARGIN, NEVER, Window, make_window
 
 #: Longer windows are paced.
 PACED_ABOVE_SECONDS: Final = 60.0
-#: Bulk work may run ahead of its even pace by this share of a window.
+#: Bulk work may be ahead of an even pace of all starts by this share of a window …
 BULK_BURST: Final = 0.05
+#: … and of a long one only by this: for what it is ahead, nothing can start at the end of the window. So that what is
+#: urgent can even then, bulk work leaves it so much.
+LONG_BULK_BURST: Final = 0.025
+RESERVED_SHARE: Final = 0.015
 #: A former holder of a shorter window is waited out; longer ones are recorded.
 WAITED_OUT_SECONDS: Final = 10.0
 #: So much of a recorded window may be started without a word to the database …
@@ -70,7 +74,7 @@ class Limit:
         self._pacing: Window | None = None
         if allowed and interval > PACED_ABOVE_SECONDS:
             self._pacing = make_window(max(1, allowed // 5), interval / 10)
-        self._bulk_at = float("-inf")  # when an evenly paced bulk start would be due
+        self._bulk_at = float("-inf")  # when the next start would be due, were all at an even pace
         # What the provider's headers leave, until when.
         self._left = 0
         self._left_until = float("-inf")
@@ -83,6 +87,7 @@ class Limit:
         self.block_starts = max(1, int(allowed * BLOCK_SHARE))
         self._block_left = 0
         self._block_lapses_at = float("-inf")
+        self._reserved = int(allowed * RESERVED_SHARE) if interval > WAITED_OUT_SECONDS else 0
         unrecorded = int(allowed * UNRECORDED_SHARE) if self.is_recorded else 0
         self._unrecorded = make_window(unrecorded, interval) if unrecorded else None
 
@@ -110,9 +115,11 @@ class Limit:
         if bulk:
             gap, burst = self._pace(now)
             at = max(at, self._bulk_at - gap * burst + gap)
+            if self._reserved:
+                at = max(at, self._window.free_at(now, min(cost + self._reserved, self._window.allowed)))
         return at
 
-    def take(self, now: float, *, bulk: bool, purpose: int = 0, cost: int = 1) -> bool:
+    def take(self, now: float, *, purpose: int = 0, cost: int = 1) -> bool:
         """Takes a slot for a request, which runs until it is given back. Returns whether the database does not know of
         it: to be said again to `write`."""
         self.running += 1
@@ -123,9 +130,8 @@ class Limit:
             self._pacing.take(purpose, cost)
         if now < self._left_until:
             self._left -= cost
-        if bulk:
-            gap, _ = self._pace(now)
-            self._bulk_at = max(self._bulk_at, now) + gap * cost
+        gap, _ = self._pace(now)
+        self._bulk_at = max(self._bulk_at, now) + gap * cost
         if not self.is_recorded:
             return False
         if self._unrecorded is not None and self._unrecorded.free_at(now, cost) <= now:
@@ -174,7 +180,8 @@ class Limit:
             left = max(1, self._left)
             return (self._left_until - now) / left, max(1.0, left * BULK_BURST)
         allowed = self._window.allowed
-        return self._window.held_seconds / allowed, max(1.0, allowed * BULK_BURST)
+        burst = LONG_BULK_BURST if self.interval > WAITED_OUT_SECONDS else BULK_BURST
+        return self._window.held_seconds / allowed, max(1.0, allowed * burst)
 
     # a former holder ----------------------------------------------------------------------------------
 
@@ -190,11 +197,14 @@ class Limit:
     def follow_holder(self, now: float) -> None:
         """Somebody held this limit until now, and may have started what the database does not know of."""
         if self.is_recorded:
+            units = self._unrecorded.allowed if self._unrecorded is not None else 0
             if self._unrecorded is not None:
-                units = self._unrecorded.allowed
                 self.assume_used(units, now)
                 # Else a third holder would have two shares to count.
                 self._unrecorded.assume_used(units, now)
+            # What is counted and was not used would be missing at the end of the window: bulk work goes without it now.
+            gap, burst = self._pace(now)
+            self._bulk_at = now + gap * (burst + units + self.block_starts)
         elif self._window is not None:
             self.close(now + self.interval * (1 + MARGIN), "a former holder is waited out")
 
@@ -306,13 +316,13 @@ class Start:
 
     __slots__ = ("_draws", "_unrecorded", "at", "ended", "purpose")
 
-    def __init__(self, draws: Sequence[Draw], *, now: float, purpose: int = 0, bulk: bool = False) -> None:
+    def __init__(self, draws: Sequence[Draw], *, now: float, purpose: int = 0) -> None:
         """Takes a slot of each. What was free a moment ago is not asked again."""
         self.at: float | None = None
         self.ended = False
         self.purpose = purpose
         self._draws = draws
-        self._unrecorded = [draw.limit.take(now, bulk=bulk, purpose=purpose, cost=draw.cost) for draw in draws]
+        self._unrecorded = [draw.limit.take(now, purpose=purpose, cost=draw.cost) for draw in draws]
 
     @property
     def limits(self) -> list[Limit]:

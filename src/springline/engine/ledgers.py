@@ -91,7 +91,7 @@ class Ledger:
 
     def adopt(self, draws: tuple[Draw, ...], priority: Priority) -> Start:
         """A request that is under way already, with somebody else's permit: it counts, whether there is room or not."""
-        return Start(draws, now=self.clock(), purpose=int(priority), bulk=priority.is_bulk)
+        return Start(draws, now=self.clock(), purpose=int(priority))
 
     def is_waited_for(self, party: Hashable | None = None) -> bool:
         """Whether requests (of this party) are waiting for a permit now."""
@@ -133,7 +133,8 @@ class Ledger:
         known: dict[tuple[Limit, bool, int], float] = {}
         saved_up: set[Limit] = set()  # those that a dearer request waits for: a cheaper one must not take each unit
         for priority in self._order():
-            bulk = priority.is_bulk
+            # What was passed over too often takes its small share, whatever its pace.
+            bulk = priority.is_bulk and self._passed_over[priority] < _PATIENCE[priority]
             for party, lanes in self._waiting[priority].items():
                 for draws, tickets in lanes.items():
                     while tickets and tickets[0].granted.done():  # given up by whoever waited
@@ -196,7 +197,7 @@ class Ledger:
             self._poll_credit = min(_MOST_CREDIT, self._poll_credit + _POLLS_PER_OTHER)
             if priority is Priority.backfill and self._waiting[Priority.poll]:
                 self._passed_over[Priority.poll] += 1
-        ticket.granted.set_result(Start(draws, now=now, purpose=int(priority), bulk=priority.is_bulk))
+        ticket.granted.set_result(Start(draws, now=now, purpose=int(priority)))
 
     def _is_bulk_waiting(self) -> bool:
         return bool(self._waiting[Priority.backfill] or self._waiting[Priority.sweep])
