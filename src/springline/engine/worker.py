@@ -72,7 +72,8 @@ class Worker:
         self._runs: dict[int, tuple[LeasedVersion, SyncRun]] = {}
         #: With the lease epoch in which each was worked out: what happened in others is not known to it.
         self._quotas: dict[int, tuple[int, SyncQuota]] = {}
-        self._not_before: dict[int, float] = {}
+        #: Syncs that could not be taken up, as they are configured: when to try again.
+        self._not_before: dict[int, tuple[LeasedVersion, float]] = {}
         self._due: list[tuple[float, int, SyncRun]] = []
         self._order = itertools.count()
         self._woken = asyncio.Event()
@@ -138,8 +139,8 @@ class Worker:
         leasing = self._leasing
         # What is claimed and not taken up would wait here while another worker could run it.
         await leasing.look(may_claim=len(self._missing()) < STARTS_AT_ONCE)
-        over = [version.credential_no for version, run in self._runs.values() if run.is_over]
         surplus = set(leasing.surplus)
+        over = {version.credential_no for version, run in self._runs.values() if run.is_over}
         await self._stop_runs(
             no
             for no, (version, run) in self._runs.items()
@@ -147,10 +148,10 @@ class Worker:
         )
         if surplus:
             await leasing.hand_over(leasing.surplus)
-        await leasing.confirm(sorted(set(over) - surplus))  # somebody fenced them off
+        await leasing.confirm(sorted(over - surplus))  # somebody fenced them off
         wanted = leasing.syncs
         self._quotas = {no: known for no, known in self._quotas.items() if no in wanted or known[1].used()}
-        self._not_before = {no: at for no, at in self._not_before.items() if no in wanted}
+        self._not_before = {no: held for no, held in self._not_before.items() if wanted.get(no) == held[0]}
         missing = self._missing()
         await self._start_some(missing)
         if leasing.has_more_to_claim or len(missing) > STARTS_AT_ONCE:
@@ -159,7 +160,8 @@ class Worker:
     def _missing(self) -> list[int]:
         """Syncs that are to run and do not, though nothing is known against it."""
         now = time.monotonic()
-        return [no for no in self._leasing.syncs if no not in self._runs and self._not_before.get(no, 0.0) <= now]
+        idle = self._leasing.syncs.keys() - self._runs.keys()
+        return sorted(no for no in idle if no not in self._not_before or self._not_before[no][1] <= now)
 
     async def _start_some(self, missing: list[int]) -> None:
         spread = min(_SPREAD_SECONDS * (len(missing) - 1), _SPREAD_SHARE * self._lease_seconds)
@@ -184,7 +186,7 @@ class Worker:
         except Exception as error:  # it alone is at fault
             log.error("worker.sync_not_started", error=error, sync_no=sync_no)  # noqa: TRY400
         if run is None:
-            self._not_before[sync_no] = time.monotonic() + _START_AGAIN_SECONDS
+            self._not_before[sync_no] = version, time.monotonic() + _START_AGAIN_SECONDS
         elif self._is_current(run):
             self._push(run, max(run.due_at, first_due_at))
 
