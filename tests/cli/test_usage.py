@@ -20,6 +20,7 @@ COMMANDS = [
     "tail",
     "providers",
     "worker",
+    "workers",
     "migrate",
     "orgs",
     "sandbox",
