@@ -103,6 +103,7 @@ async def update_sync(call: Call[UpdateSync, Nothing]) -> Response:
     if provider is not None and "collection_ids" in call.draft:
         known = {*sync.collection_ids}
         _check_collections(call, provider, [each for each in collection_ids if each not in known])
+        _check_parents(call, provider, collection_ids)
     _check_frequency(call)
     _check_priorities(call, collection_ids)
     changes = _changes(call.body, sync)
@@ -178,7 +179,21 @@ def _check_collections(call: Call[Any, Any], provider: Provider, collection_ids:
                 f"holds `{each}`, which is no collection of {provider.title}{nearest_collection(each, known)}",
             )
     if collection_ids is not None and "provider" in call.draft:
+        _check_parents(call, provider, collection_ids)
         _check_priorities(call, collection_ids)
+
+
+def _check_parents(call: Call[Any, Any], provider: Provider, collection_ids: list[str]) -> None:
+    """What is found through its parents needs them in the same sync."""
+    for each in collection_ids:
+        collection = provider.find_collection(each)
+        if collection is not None and collection.parent is not None:
+            parent_id = f"{provider.name}:{collection.parent.collection}"
+            if parent_id not in collection_ids:
+                call.problems.add(
+                    "collection_ids",
+                    f"holds `{each}`, which is found through its parents: add `{parent_id}` to the sync",
+                )
 
 
 def _check_priorities(call: Call[Any, Any], collection_ids: list[str]) -> None:
