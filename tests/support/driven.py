@@ -23,6 +23,7 @@ from springline.engine.rereads import Rereader
 from springline.engine.session import CollectionSession, SyncSession
 from springline.engine.sweeps import SweepWalk
 from springline.engine.worker import Worker
+from springline.metrics import Metrics
 from springline.providers.registry import PROVIDERS
 from springline.providers.vocabulary import RateLimit
 from springline.store.database import Database, Row
@@ -194,10 +195,13 @@ class Working:
 
 
 @asynccontextmanager
-async def working(database: Database, side: StripeSide, *, lease_seconds: float = 30.0) -> AsyncIterator[Working]:
+async def working(
+    database: Database, side: StripeSide, *, lease_seconds: float = 30.0, metrics: Metrics | None = None
+) -> AsyncIterator[Working]:
     """A worker that runs while the block does, and then stops as one does that is told to."""
-    client = HttpClient.open()
-    writers = StreamWriters(PageStore(database), on_commit=lambda _: None)
+    metrics = metrics or Metrics()
+    client = HttpClient.open(metrics)
+    writers = StreamWriters(PageStore(database), on_commit=lambda _: None, metrics=metrics)
     maker = Maker(database)
     worker = Worker(
         leases=LeaseStore(database),
@@ -208,6 +212,7 @@ async def working(database: Database, side: StripeSide, *, lease_seconds: float 
         base_url_of=lambda _: side.url,
         open_properties=lambda sync: open_properties(maker, sync),
         lease_seconds=lease_seconds,
+        metrics=metrics,
     )
     stop = asyncio.Event()
     running = asyncio.create_task(worker.run(stop))
