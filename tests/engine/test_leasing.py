@@ -9,7 +9,7 @@ from tests.support.made import Made, Maker
 from tests.support.stripe_side import StripeSide
 from tests.support.waiting import until
 
-from springline.engine.leasing import FULL_LOOK_SECONDS, Leasing
+from springline.engine.leasing import Leasing
 from springline.metrics import Metrics
 from springline.store.database import Database
 from springline.store.leases import LeaseStore
@@ -149,6 +149,7 @@ async def test_changes_are_taken_up_without_reading_everything(database: Databas
 
 async def test_a_full_look_finds_what_no_look_could_see(database: Database) -> None:
     made, other = await _syncs(database, 2)
+    maker = Maker(database)
     worker = Worker(database)
     assert await worker.look() == 2
     await database.execute("UPDATE syncs SET configured_at = now() - interval '1 hour'")
@@ -156,11 +157,19 @@ async def test_a_full_look_finds_what_no_look_could_see(database: Database) -> N
                            made.credential.credential_no)  # fmt: skip
     await database.execute("ALTER TABLE syncs DISABLE TRIGGER syncs_note_configured")
     await database.execute("UPDATE syncs SET config_version = 7 WHERE sync_no = $1", other.sync_no)
-    worker.leasing._full_look_at -= 2 * FULL_LOOK_SECONDS
+    assert (await worker.look(), worker.leasing.syncs[other.sync_no].config_version) == (2, 1)
+    worker.leasing.distrust()  # as after a failure, or half a minute later
     await worker.look()
     assert worker.leasing.syncs[other.sync_no].config_version == 7
     await worker.look()
     assert worker.leasing.syncs[made.sync_no].lease_epoch == 2
+    # A claim that was committed, and whose answer was lost.
+    unknown = await maker.sync(epoch=0, beside=made)
+    await LeaseStore(database).claim(worker.leasing.worker_no or 0)
+    assert await worker.look() == 2
+    worker.leasing.distrust()
+    assert await worker.look() == 3
+    assert unknown.sync_no in worker.leasing.syncs
 
 
 async def test_a_look_reads_no_table_from_end_to_end(database: Database) -> None:

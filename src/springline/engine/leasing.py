@@ -104,6 +104,10 @@ class Leasing:
         self._looked_at = looked_at
         await self._say_held(worker_no)
 
+    def distrust(self) -> None:
+        """Something failed on the way: the database may hold what we do not know of, or not what we think."""
+        self._full_look_at = 0.0
+
     async def confirm(self, credential_nos: list[int]) -> None:
         """Reads again what is to run for these credentials, and sees to it that it may write (I3)."""
         worker_no = self.worker_no
@@ -148,7 +152,6 @@ class Leasing:
         if self._former is not None:
             await self._leases.remove_workers([self._former])
             self._former = None
-        await self._leases.remove_expired_workers()
         log.info("worker.registered", worker_no=worker_no)
 
     async def _look_around(self, worker_no: int) -> Surroundings:
@@ -175,7 +178,9 @@ class Leasing:
         """Takes what is missing of the fair share, and finds what is too much of it."""
         now = time.monotonic()
         share = balance(len(self._held), others=[peer.credentials for peer in peers], free=free)
-        take = max(share.take, self._left_lying(free, now))
+        take = share.take or self._left_lying(free, now)
+        if share.take:
+            self._left = (0, now)
         claimed: list[int] = []
         if take and may_claim:
             claimed = await self._leases.claim(worker_no, at_most=min(take, CLAIM_AT_MOST))
@@ -185,7 +190,8 @@ class Leasing:
             log.info("worker.claimed", credentials=len(claimed), held=len(self._held))
         self.has_more_to_claim = take > len(claimed) > 0
         self.surplus = []
-        if share.give and now > max(self._keep_until, self._members_since + self._stay_seconds):
+        # One batch after the other: what is free already waits for somebody.
+        if share.give and free == 0 and now > max(self._keep_until, self._members_since + self._stay_seconds):
             long_held = (no for no, since in self._held.items() if now - since >= self._stay_seconds)
             most = min(share.give, HAND_OVER_AT_ONCE)
             self.surplus = [no for no, _ in zip(long_held, range(most), strict=False)]
@@ -206,6 +212,7 @@ class Leasing:
     async def _look_at_everything(self, worker_no: int) -> None:
         now = time.monotonic()
         await self._leases.free_all_lost()
+        await self._leases.remove_expired_workers()
         held = await self._leases.list_held_credentials(worker_no)
         if self.worker_no != worker_no:
             return

@@ -97,16 +97,20 @@ class Worker:
                     await self._turn()
                 except UNAVAILABLE as error:
                     log.warning("worker.database_unavailable", error=error)
-                    self._look_at = time.monotonic() + 1.0
+                    self._look_again_soon()
                 except Exception as error:  # whatever it is, the other syncs go on
                     log.error("worker.failed", error=error)  # noqa: TRY400
-                    self._look_at = time.monotonic() + 1.0
+                    self._look_again_soon()
                 await self._wait()
         finally:
             renewing.cancel()
             stopping.cancel()
             await asyncio.gather(renewing, stopping, return_exceptions=True)
             await self._drain()
+
+    def _look_again_soon(self) -> None:
+        self._leasing.distrust()
+        self._look_at = time.monotonic() + 1.0
 
     async def _turn(self) -> None:
         now = time.monotonic()
