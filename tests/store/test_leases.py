@@ -47,7 +47,9 @@ async def _to_run(leases: LeaseStore, worker_no: int) -> dict[int, tuple[int, in
 
 
 async def _free(leases: LeaseStore) -> int:
-    return (await leases.look_around()).free
+    """What can be claimed: what nobody holds, and what the lost hold."""
+    peers, free = await leases.look_around()
+    return free + sum(peer.credentials for peer in peers if not peer.lives)
 
 
 async def _end_lease(database: Database, worker_no: int) -> None:

@@ -26,6 +26,7 @@ from springline.engine.session import CollectionSession, SyncSession
 from springline.engine.sweeps import SweepWalk
 from springline.engine.wakeups import Wakeups
 from springline.engine.worker import Worker
+from springline.metrics import Metrics
 from springline.providers.registry import PROVIDERS
 from springline.providers.vocabulary import RateLimit
 from springline.store.database import Database, Row
@@ -202,11 +203,17 @@ class Working:
 
 @asynccontextmanager
 async def working(
-    database: Database, side: StripeSide, *, lease_seconds: float = 30.0, published_limits: bool = False
+    database: Database,
+    side: StripeSide,
+    *,
+    lease_seconds: float = 30.0,
+    published_limits: bool = False,
+    metrics: Metrics | None = None,
 ) -> AsyncIterator[Working]:
     """A worker that runs while the block does, and then stops as one does that is told to."""
-    client = HttpClient.open()
-    writers = StreamWriters(PageStore(database), on_commit=lambda _: None)
+    metrics = metrics or Metrics()
+    client = HttpClient.open(metrics)
+    writers = StreamWriters(PageStore(database), on_commit=lambda _: None, metrics=metrics)
     maker = Maker(database)
     wakeups = Wakeups(database)
     owners = Owners(OwnerStore(database), wakeups)
@@ -228,6 +235,7 @@ async def working(
         open_properties=lambda sync: open_properties(maker, sync),
         quotas=quotas,
         lease_seconds=lease_seconds,
+        metrics=metrics,
     )
     stop = asyncio.Event()
     running = asyncio.gather(worker.run(stop), wakeups.run(stop))

@@ -81,8 +81,9 @@ class Worker:
         self._runs: dict[int, tuple[LeasedVersion, SyncRun]] = {}
         self._quotas = quotas
         quotas.follow(self)
-        self._not_before: dict[int, float] = {}
-        #: Syncs that could not be taken up, with what went wrong.
+        #: Syncs that could not be taken up, as they are configured: when to try again.
+        self._not_before: dict[int, tuple[LeasedVersion, float]] = {}
+        #: The same, with what went wrong.
         self._not_started: dict[int, str] = {}
         self._due: list[tuple[float, int, SyncRun]] = []
         self._order = itertools.count()
@@ -115,16 +116,20 @@ class Worker:
                     await self._turn()
                 except UNAVAILABLE as error:
                     log.warning("worker.database_unavailable", error=error)
-                    self._look_at = time.monotonic() + 1.0
+                    self._look_again_soon()
                 except Exception as error:  # whatever it is, the other syncs go on
                     log.error("worker.failed", error=error)  # noqa: TRY400
-                    self._look_at = time.monotonic() + 1.0
+                    self._look_again_soon()
                 await self._wait()
         finally:
             renewing.cancel()
             stopping.cancel()
             await asyncio.gather(renewing, stopping, return_exceptions=True)
             await self._drain()
+
+    def _look_again_soon(self) -> None:
+        self._leasing.distrust()
+        self._look_at = time.monotonic() + 1.0
 
     async def _turn(self) -> None:
         now = time.monotonic()
@@ -157,8 +162,8 @@ class Worker:
         leasing = self._leasing
         # What is claimed and not taken up would wait here while another worker could run it.
         await leasing.look(may_claim=len(self._missing()) < STARTS_AT_ONCE)
-        over = [version.credential_no for version, run in self._runs.values() if run.is_over]
         surplus = set(leasing.surplus)
+        over = {version.credential_no for version, run in self._runs.values() if run.is_over}
         await self._stop_runs(
             no
             for no, (version, run) in self._runs.items()
@@ -168,10 +173,10 @@ class Worker:
             self._quotas.give_up(credential_no)
         if surplus:
             await leasing.hand_over(leasing.surplus)
-        await leasing.confirm(sorted(set(over) - surplus))  # somebody fenced them off
+        await leasing.confirm(sorted(over - surplus))  # somebody fenced them off
         wanted = leasing.syncs
         self._quotas.keep_only(wanted)
-        self._not_before = {no: at for no, at in self._not_before.items() if no in wanted}
+        self._not_before = {no: held for no, held in self._not_before.items() if wanted.get(no) == held[0]}
         self._not_started = {no: why for no, why in self._not_started.items() if no in wanted and no not in self._runs}
         missing = self._missing()
         await self._start_some(missing)
@@ -181,7 +186,8 @@ class Worker:
     def _missing(self) -> list[int]:
         """Syncs that are to run and do not, though nothing is known against it."""
         now = time.monotonic()
-        return [no for no in self._leasing.syncs if no not in self._runs and self._not_before.get(no, 0.0) <= now]
+        idle = self._leasing.syncs.keys() - self._runs.keys()
+        return sorted(no for no in idle if no not in self._not_before or self._not_before[no][1] <= now)
 
     async def _start_some(self, missing: list[int]) -> None:
         spread = min(_SPREAD_SECONDS * (len(missing) - 1), _SPREAD_SHARE * self._lease_seconds)
@@ -207,7 +213,7 @@ class Worker:
             log.error("worker.sync_not_started", error=error, sync_no=sync_no)  # noqa: TRY400
             self._not_started[sync_no] = type(error).__name__
         if run is None:
-            self._not_before[sync_no] = time.monotonic() + _START_AGAIN_SECONDS
+            self._not_before[sync_no] = version, time.monotonic() + _START_AGAIN_SECONDS
         elif self._is_current(run):
             self._push(run, max(run.due_at, first_due_at))
 

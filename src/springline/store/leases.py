@@ -35,7 +35,7 @@ class Peer(NamedTuple):
 
 
 class Surroundings(NamedTuple):
-    """All workers, and how many credentials have something to do and no living holder."""
+    """Workers, and how many credentials have something to do and no holder."""
 
     peers: list[Peer]
     free: int
@@ -159,11 +159,17 @@ class LeaseStore:
     async def claim(self, worker_no: int, *, at_most: int = CLAIM_AT_MOST) -> list[int]:
         """Takes credentials without a living holder, and fences older holders off (I3). Returns their numbers."""
         async with self._database.transaction() as connection:
+            await connection.execute(self._sql["free_lost"], False)
             rows = await connection.fetch(self._sql["claim_credentials"], worker_no, min(at_most, CLAIM_AT_MOST))
             claimed = [row["credential_no"] for row in rows]
             if claimed:
                 await connection.execute(self._sql["raise_fences"], worker_no, claimed)
+                await connection.execute(self._sql["say_claimed"], worker_no, len(claimed))
         return claimed
+
+    async def free_all_lost(self) -> None:
+        """Frees what workers hold whose lease is over, whatever they said that they hold."""
+        await self._database.execute(self._sql["free_lost"], True)
 
     async def raise_fences(self, worker_no: int, credential_nos: list[int]) -> None:
         """Lets the worker, and nobody else, write for the syncs of credentials that it holds (I3)."""

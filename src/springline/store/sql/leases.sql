@@ -17,15 +17,13 @@ UPDATE workers SET credentials = $2, syncs = $3 WHERE worker_no = $1
 
 -- look_around --
 -- Every worker with what it holds (one of an older release does not say, so it is counted), and beside each the number
--- of credentials that have something to do and no living holder.
+-- of credentials that have something to do and no holder.
 SELECT w.worker_no, w.boot_id, w.pid_namespace, w.process_start, w.expires_at > now() AS lives,
     coalesce(w.credentials, (SELECT count(*) FROM credentials c WHERE c.lease_worker_no = w.worker_no)) AS credentials,
     (SELECT count(*) FROM credentials c
-     WHERE (c.lease_worker_no IS NULL OR c.lease_worker_no = ANY (ARRAY(
-            SELECT gone.worker_no FROM workers gone WHERE gone.expires_at <= now())))
-        AND EXISTS (
-            SELECT 1 FROM syncs s
-            WHERE s.credential_no = c.credential_no AND s.status = 'active' AND s.deleted_at IS NULL)) AS free
+     WHERE c.lease_worker_no IS NULL AND EXISTS (
+        SELECT 1 FROM syncs s
+        WHERE s.credential_no = c.credential_no AND s.status = 'active' AND s.deleted_at IS NULL)) AS free
 FROM workers w ORDER BY w.worker_no
 
 -- list_workers --
@@ -50,15 +48,23 @@ DELETE FROM workers WHERE worker_no = ANY ($1)
 -- Forgets workers whose lease is long over.
 DELETE FROM workers WHERE expires_at < clock_timestamp() - interval '1 hour'
 
+-- free_lost --
+-- Frees what workers hold whose lease is over: those that say that they hold something, or ($1) all of them.
+WITH lost AS (
+    SELECT worker_no FROM workers WHERE expires_at <= now() AND ($1::boolean OR coalesce(credentials, 1) > 0)
+), freed AS (
+    UPDATE credentials c SET lease_worker_no = NULL FROM lost WHERE c.lease_worker_no = lost.worker_no
+)
+UPDATE workers w SET credentials = 0, syncs = 0 FROM lost WHERE w.worker_no = lost.worker_no
+
 -- claim_credentials --
--- Takes credentials that have something to do and no living holder. Their epoch grows: older holders are fenced off.
--- Who holds a row is asked of the row itself, not by a join: only that is looked at again when another worker took it
--- between our snapshot and our lock. A worker whose own lease is over takes nothing.
+-- Takes credentials that have something to do and no holder. Their epoch grows: older holders are fenced off.
+-- Who holds a row is asked of the row itself: that is looked at again when another worker took it between our snapshot
+-- and our lock. A worker whose own lease is over takes nothing.
 WITH free AS (
     SELECT c.credential_no
     FROM credentials c
-    WHERE (c.lease_worker_no IS NULL OR c.lease_worker_no = ANY (ARRAY(
-            SELECT gone.worker_no FROM workers gone WHERE gone.expires_at <= now())))
+    WHERE c.lease_worker_no IS NULL
         AND EXISTS (SELECT 1 FROM workers w WHERE w.worker_no = $1 AND w.expires_at > now())
         AND EXISTS (
             SELECT 1 FROM syncs s
@@ -70,6 +76,10 @@ WITH free AS (
 UPDATE credentials c SET lease_worker_no = $1, lease_epoch = c.lease_epoch + 1
 FROM free WHERE c.credential_no = free.credential_no
 RETURNING c.credential_no
+
+-- say_claimed --
+-- A worker holds so many more: with the claim itself, so that nobody who takes over from it looks for too little.
+UPDATE workers SET credentials = coalesce(credentials, 0) + $2::integer WHERE worker_no = $1
 
 -- hand_over --
 -- Gives back some of what a worker holds.
