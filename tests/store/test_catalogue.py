@@ -25,6 +25,7 @@ CONFIGURATION = {
 DATA_FUNCTIONS = {
     "ack_v1",
     "commit_pages_v1",
+    "commit_pages_v2",
     "extend_v1",
     "filtered_sources_v1",
     "nack_v1",
@@ -82,7 +83,7 @@ async def test_data_functions_touch_data_tables_only(shared: Database, data_tabl
         assert named & CONFIGURATION == set(), name
         if name in {"ack_v1", "nack_v1", "extend_v1", "reset_v1", "term_v1", "redrive_v1"}:
             assert named & {"records", "payloads", "stream_heads"} == set(), name
-        if name == "commit_pages_v1":  # no transaction takes locks of both kinds
+        if name.startswith("commit_pages_"):  # no transaction takes locks of both kinds
             assert named & {"deliveries", "consumer_positions", "dead_letters"} == set()
         for table in named & data_tables:
             assert "p_stream_no" in source, (name, table)

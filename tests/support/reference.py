@@ -24,9 +24,9 @@ _HELP: Final = ["-h", "--help"]
 _PART = re.compile(r"(?<=<!-- made: )(?P<name>[\w.]+) -->\n.*?(?=<!-- end -->)", re.DOTALL)
 _METHODS: Final = {
     "feed": "an event names it, and it is read again by id",
-    "incremental": "a filter on its updated time",
+    "incremental": "its updated (or created) time, from where the last look ended",
     "sweep": "a walk over everything, compared with what is stored",
-    "ids": "a walk over ids only",
+    "parent": "a change of its parent tells, and the list is read again",
     "none": "not at all",
 }
 
@@ -150,8 +150,8 @@ def _collection(provider: Provider, collection: Collection) -> str:
     query = "&".join(f"{name}={value}" for name, value in listing.query)
     at = f"{listing.path}?{query}" if query else listing.path
     return (
-        f"| `{provider.collection_id(collection)}` | {collection.description} | `{collection.key}` | `{at}` "
-        f"| `{collection.read.path}` |"
+        f"| `{provider.collection_id(collection)}` | {collection.description} | `{collection.key_text}` | `{at}` "
+        f"| {f'`{collection.read.path}`' if collection.read is not None else '–'} |"
     )
 
 

@@ -106,7 +106,7 @@ def _collection(provider: Provider, collection: Collection) -> CollectionObject:
         id=provider.collection_id(collection),
         name=collection.name,
         description=collection.description,
-        key=collection.key,
+        key=collection.key_text,
         detection=collection.detection,
         longest_interval_seconds=collection.longest_interval / timedelta(seconds=1),
     )

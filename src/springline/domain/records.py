@@ -47,10 +47,11 @@ class Evidence(IntEnum):
     event = 1
     sweep_and_read = 2
     sweep = 3
+    parent = 4
 
 
 class Outcome(IntEnum):
-    """What the page commit did with a record; the numbers are those of `commit_pages_v1`."""
+    """What the page commit did with a record; the numbers are those of `commit_pages_v2`."""
 
     fenced_off = 0
     unchanged = 1

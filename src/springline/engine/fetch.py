@@ -7,6 +7,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from email.utils import parsedate_to_datetime
 from types import SimpleNamespace
 from typing import Any, Final
 
@@ -97,6 +98,31 @@ class Origin:
         self._headers = None
 
 
+class ServerClock:
+    """The provider's own time, as its last answer told it and this process's steady clock goes on."""
+
+    def __init__(self) -> None:
+        self._offset: float | None = None
+
+    def note(self, answer: Answer) -> None:
+        """Takes an answer's `Date`."""
+        served_at = server_time(answer)
+        if served_at is not None:
+            self._offset = served_at - time.monotonic()
+
+    def now(self) -> int | None:
+        """Unix seconds; None: no answer has told it yet."""
+        return None if self._offset is None else int(self._offset + time.monotonic())
+
+
+def server_time(answer: Answer) -> int | None:
+    """Unix seconds by the `Date` of an answer, where it has one."""
+    try:
+        return int(parsedate_to_datetime(answer.headers["date"]).timestamp())
+    except (KeyError, ValueError):
+        return None
+
+
 class Fetcher:
     """Requests of one sync. `may_start`: whether the lease has time enough left for one more."""
 
@@ -108,9 +134,20 @@ class Fetcher:
         self._origin = origin
         self._quota = quota
         self.requests = 0
+        self.clock = ServerClock()
         self.recent = RequestLog()
         #: Until when (monotonic) the provider wants no requests, since when, and its words.
         self.slowed: tuple[float, float, str] | None = None
+
+    @property
+    def base_url(self) -> str:
+        """Where the provider is asked."""
+        return self._origin.base_url
+
+    @property
+    def check(self) -> Request:
+        """The cheapest request that this credential can make."""
+        return self._origin.kind.check
 
     async def fetch(self, request: Request, priority: Priority) -> Answer:
         """Sends a request and returns its 2xx answer. Raises the errors of `domain.errors`."""
@@ -150,7 +187,8 @@ class Fetcher:
             self.recent.ended(one, status=answer.status, request_id=answer.headers.get(id_header or ""))
         finally:
             self.recent.given_up(one)
-        if 200 <= answer.status < 300:
+        self.clock.note(answer)
+        if 200 <= answer.status < 300 or answer.status in request.answers:
             return answer
         raise self._origin.provider.classify(request, answer)
 
@@ -161,6 +199,9 @@ async def send(
     """One request, whatever its status. Raises RetryLater if there is no answer, ProviderBroken if it is too long."""
     provider = origin.provider
     url = URL(origin.base_url + request.path, encoded=True).with_query(request.query)
+    if request.headers:
+        headers = headers.copy()
+        headers.update(request.headers)
     try:
         async with client.session.request(
             request.method,

@@ -28,7 +28,8 @@ class LeasedSource(NamedTuple):
 
 class LeasedSync(NamedTuple):
     """A sync that this worker is to run. `sources` maps collection ids to sources. `first_epoch` is the lease
-    epoch under which it ran first: who has that one follows on nobody."""
+    epoch under which it ran first: who has that one follows on nobody. `shown` are the credential's properties, secrets
+    masked."""
 
     sync_no: int
     sync_id: uuid.UUID
@@ -45,6 +46,7 @@ class LeasedSync(NamedTuple):
     lease_epoch: int
     first_epoch: int
     credential_id: uuid.UUID
+    shown: dict[str, Any]
     sources: dict[str, LeasedSource]
 
 

@@ -12,6 +12,7 @@ from springline.sandbox.stripe.collections import COLLECTIONS
 from springline.sandbox.stripe.faults import Faults
 from springline.sandbox.stripe.ids import new_id
 from springline.sandbox.stripe.keys import KeyRing
+from springline.sandbox.stripe.paths import Paths
 from springline.sandbox.stripe.writes import Write
 
 API_VERSION = "2026-09-30.endive"
@@ -50,7 +51,7 @@ class StripeSandbox:
         self.monotonic = monotonic
         self.collections: tuple[Collection, ...] = COLLECTIONS
         self.by_name: Mapping[str, Collection] = {kind.name: kind for kind in COLLECTIONS}
-        self.by_path: Mapping[str, Collection] = {kind.path: kind for kind in COLLECTIONS}
+        self.paths = Paths(COLLECTIONS)
         self.faults = Faults(Random())
         self.reset(seed=seed)
 

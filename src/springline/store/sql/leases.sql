@@ -68,7 +68,7 @@ ORDER BY s.sync_no
 -- All that a worker needs to run a sync.
 SELECT s.sync_no, s.sync_id, s.org_id, s.provider, s.stream_no, s.credential_no, s.rate_limit, s.max_age_days,
     s.sync_frequency, s.initial_backfill_completed_at, s.created_at,
-    c.kind, c.lease_epoch, f.first_epoch, c.credential_id,
+    c.kind, c.lease_epoch, f.first_epoch, c.credential_id, c.properties AS shown,
     (SELECT json_object_agg(o.collection_id, json_build_array(o.source_no, o.generation)) FROM sources o
      WHERE o.stream_no = s.stream_no AND o.sync_no = s.sync_no AND o.removed_reason = 0) AS sources
 FROM syncs s JOIN credentials c USING (credential_no)
