@@ -10,7 +10,6 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 from multidict import CIMultiDict
@@ -19,7 +18,7 @@ from springline import telemetry
 from springline.domain.errors import AppRefused, CredentialDead, ProviderBroken, ProviderError, RetryLater
 from springline.domain.grants import COMFORTABLE_SECONDS, Setback, setback
 from springline.domain.health import PartHealth
-from springline.engine.fetch import HttpClient, Origin, send
+from springline.engine.fetch import HttpClient, Origin, send, server_time
 from springline.engine.quotas import Permit
 from springline.providers.vocabulary import Answer, CredentialKind, Grant, Obtained, Provider, Request
 from springline.store.grants import CLAIM_SECONDS, DueGrant, GrantStore, HeldGrant, Token
@@ -94,9 +93,10 @@ class TokenEndpoint:
         """The provider's time."""
         now = self._now()
         offset = self._offsets.get(base_url, timedelta())
-        seen = _date(answer)
-        if seen is None:
+        served_at = server_time(answer)
+        if served_at is None:
             return now + offset
+        seen = datetime.fromtimestamp(served_at, UTC)
         if abs((seen - now - offset).total_seconds()) > _CLOCKS_DIFFER_SECONDS:
             log.warning("grants.clocks_differ", origin=base_url, offset_seconds=round((seen - now).total_seconds()))
             self._offsets[base_url] = seen - now
@@ -271,14 +271,6 @@ def _headers(provider: Provider, request: Request) -> CIMultiDict[str]:
     headers = CIMultiDict(provider.request_headers)
     headers.update(request.headers)
     return headers
-
-
-def _date(answer: Answer) -> datetime | None:
-    try:
-        seen = parsedate_to_datetime(answer.headers.get("date", ""))
-    except (ValueError, TypeError):
-        return None
-    return seen if seen.tzinfo is not None else seen.replace(tzinfo=UTC)
 
 
 def _token(obtained: Obtained, theirs: datetime) -> Token:

@@ -5,7 +5,7 @@ docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app, s
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import jwt
 import msgspec
@@ -19,9 +19,9 @@ from springline.domain.errors import (
     ProviderBroken,
     ProviderError,
     RetryLater,
-    SlowDown,
 )
 from springline.domain.secrets import Secret
+from springline.providers.github.answers import classify
 from springline.providers.vocabulary import (
     Account,
     Answer,
@@ -37,21 +37,12 @@ from springline.providers.vocabulary import (
 #: GitHub takes no claim that ends more than ten minutes from its own time; a minute back allows for clocks.
 _ISSUED_BEFORE: Final = timedelta(seconds=60)
 _VALID_FOR: Final = timedelta(seconds=540)
-#: "If you do not see retry-after … wait for at least one minute."
-_SECONDARY_SECONDS: Final = 60.0
-_LONGEST_WAIT_SECONDS: Final = 3600.0
-_WORDS: Final = 300
-
 _REINSTALL: Final = "Have the app installed in the account again, and import the installation that GitHub then names."
+_LET_IN: Final = "See that the account lets the app in."
 _UNSUSPEND: Final = "Have an owner of the account unsuspend the app in its settings."
 _APP_KEY: Final = (
     "Make a private key in the app's settings at GitHub, and give it to the OAuth app here; see that app_id is its own."
 )
-E = TypeVar("E", bound=ProviderError)
-
-
-class _Error(msgspec.Struct):
-    message: str = ""
 
 
 class _Token(msgspec.Struct):
@@ -89,62 +80,38 @@ def _read(answer: Answer, now: datetime) -> Obtained:
 
 
 def _classify(request: Request, answer: Answer) -> ProviderError:
-    """What an answer that gives no token means."""
-    message = _message(answer)
-    words = message.lower()
-    if answer.status == 429 or (answer.status == 403 and _is_limited(answer, words)):
-        slow = _filled(SlowDown, message, answer)
-        slow.after_seconds = _wait_seconds(answer)
-        return slow
-    if answer.status == 401 and ("'exp')" in words or "'iat')" in words or "expiration time" in words):
-        # The clocks were put right before this was asked again; that they still differ passes.
-        return _filled(RetryLater, f"{message} (look at this machine's clock)", answer)
-    if answer.status == 401 or "integration not found" in words:
-        return _dead(AppRefused, message, answer, remedy=_APP_KEY)
-    if answer.status == 404:
+    """What an answer that gives no token means; limits and passing faults are what they are everywhere."""
+    fault = classify(request, answer)
+    if isinstance(fault, RetryLater):
+        return fault
+    said = fault.words.lower()
+    if fault.status == 401 and ("claim ('exp')" in said or "claim ('iat')" in said):
+        # The clocks were compared before this was asked again; that they still differ passes.
+        return RetryLater(f"{fault.words} (look at this machine's clock)", status=401, request_id=fault.request_id)
+    if fault.status == 401 or "integration not found" in said:
+        return _dead(AppRefused, fault, _APP_KEY)
+    if fault.status == 404:
         # Right after an installation a replica may not know it yet: believed the second time.
-        gone = _dead(CredentialDead, f"the app is not installed there any more ({message})", answer, remedy=_REINSTALL)
-        gone.is_doubtful = True
-        return gone
-    if answer.status == 403 and "suspended" in words:
-        return _dead(CredentialDead, message, answer, remedy=_UNSUSPEND)
-    if answer.status == 403:
-        refused = _dead(CredentialDead, message, answer, remedy="See that the account lets the app in.")
-        refused.is_doubtful = True
-        return refused
-    return _filled(RetryLater if answer.status >= 500 else ProviderBroken, message, answer)
+        words = f"the app is not installed there any more ({fault.words})"
+        return _dead(CredentialDead, fault, _REINSTALL, words=words, is_doubtful=True)
+    if fault.status == 403:
+        is_suspended = "suspended" in said
+        return _dead(CredentialDead, fault, _UNSUSPEND if is_suspended else _LET_IN, is_doubtful=not is_suspended)
+    return fault
 
 
-def _dead(kind: type[E], message: str, answer: Answer, *, remedy: str) -> E:
-    dead = _filled(kind, message, answer)
-    assert isinstance(dead, CredentialDead)
+def _dead(
+    kind: type[CredentialDead],
+    fault: ProviderError,
+    remedy: str,
+    *,
+    words: str | None = None,
+    is_doubtful: bool = False,
+) -> CredentialDead:
+    dead = kind(words or fault.words, status=fault.status, request_id=fault.request_id)
     dead.remedy = remedy
+    dead.is_doubtful = is_doubtful
     return dead
-
-
-def _filled(kind: type[E], message: str, answer: Answer) -> E:
-    return kind(message[:_WORDS], status=answer.status, request_id=answer.headers.get("x-github-request-id"))
-
-
-def _message(answer: Answer) -> str:
-    try:
-        return msgspec.json.decode(answer.body, type=_Error).message or f"HTTP {answer.status}"
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return f"HTTP {answer.status} with a body that is no answer of GitHub's API"
-
-
-def _is_limited(answer: Answer, words: str) -> bool:
-    return (
-        "retry-after" in answer.headers or answer.headers.get("x-ratelimit-remaining") == "0" or "rate limit" in words
-    )
-
-
-def _wait_seconds(answer: Answer) -> float:
-    try:
-        named = float(answer.headers.get("retry-after", ""))
-    except ValueError:
-        named = _SECONDARY_SECONDS
-    return min(max(named, 1.0), _LONGEST_WAIT_SECONDS)
 
 
 def _headers(properties: Mapping[str, Any]) -> dict[str, str]:
