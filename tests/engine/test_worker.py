@@ -113,7 +113,7 @@ async def test_collections_come_and_go(side: StripeSide, maker: Maker) -> None:
         await change(maker, made, collection_ids=["stripe:product"])
         work.worker.wake()
         await until(
-            lambda: all(list(run.session.collections) == ["stripe:product"] for _, run in work.worker._runs.values())
+            lambda: [list(run.session.collections) for _, run in work.worker._runs.values()] == [["stripe:product"]]
         )
         names = await maker.database.fetch("SELECT name FROM checkpoints")
         assert [row["name"] for row in names if "customer" in row["name"]] == []
@@ -274,9 +274,10 @@ async def test_a_lease_that_was_lost_is_taken_anew(side: StripeSide, maker: Make
     held = Held(maker.database, made)
     async with working(maker.database, side, lease_seconds=1.5) as work:
         await work.until_backfilled(made)
-        first = work.worker._worker_no
+        leasing = work.worker._leasing
+        first = leasing.worker_no
         await maker.database.execute("UPDATE workers SET expires_at = now()")
-        await until(lambda: work.worker._worker_no not in (first, None))
+        await until(lambda: leasing.worker_no not in (first, None))
         await side.update("customer", ids[0], name="afterwards")
         await until(lambda: held.is_equal(side))
     epoch = await maker.database.fetch_value("SELECT epoch FROM sync_fences")

@@ -1,8 +1,9 @@
 """`springline consumers`: named readers of a stream, and what they do with its messages."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
@@ -25,6 +26,7 @@ from springline.cli.remote import ask
 
 if TYPE_CHECKING:
     from springline.client import SpringlineClient
+    from springline.client.consumers import Consumers
     from springline.client.objects import Consumer, Received
 
 _provider_option = click.option("--provider", "providers", multiple=True, help="Only records of this provider.")
@@ -42,7 +44,7 @@ _max_pending_option = click.option(
     "--max-ack-pending", type=click.IntRange(min=1), help="At most so many messages out at once (default 1000)."
 )
 _metadata_option = click.option("--metadata", type=json_object, help="A JSON object, or @FILE.")
-_tokens_argument = click.argument("ack_tokens", nargs=-1, required=True, metavar="ACK_TOKEN...|-")
+tokens_argument = click.argument("ack_tokens", nargs=-1, required=True, metavar="ACK_TOKEN...|-")
 
 
 @click.group()
@@ -225,42 +227,27 @@ def next_messages(consumer: str, batch_size: int, wait_for: timedelta, ack: bool
 
 @consumers.command("ack")
 @click.argument("consumer")
-@_tokens_argument
+@tokens_argument
 def ack_messages(consumer: str, ack_tokens: tuple[str, ...]) -> None:
     """Acknowledges messages by the tokens that `next` gave; - reads them from standard input, one a line."""
-    tokens = _tokens(ack_tokens)
-
-    async def acknowledge(springline: "SpringlineClient") -> int:
-        return await springline.consumers.ack((await find_consumer(springline, consumer)).id, tokens)
-
-    _settled("acknowledged", ask(acknowledge), len(tokens))
+    settle("acknowledged", consumer, ack_tokens, lambda consumers: consumers.ack)
 
 
 @consumers.command("nack")
 @click.argument("consumer")
-@_tokens_argument
+@tokens_argument
 @click.option("--delay", type=duration, help="Not before this time, as 10s.")
 def nack_messages(consumer: str, ack_tokens: tuple[str, ...], delay: timedelta | None) -> None:
     """Gives messages back: they are delivered again."""
-    tokens = _tokens(ack_tokens)
-
-    async def give_back(springline: "SpringlineClient") -> int:
-        return await springline.consumers.nack((await find_consumer(springline, consumer)).id, tokens, delay=delay)
-
-    _settled("gave back", ask(give_back), len(tokens))
+    settle("gave back", consumer, ack_tokens, lambda consumers: partial(consumers.nack, delay=delay))
 
 
 @consumers.command("extend")
 @click.argument("consumer")
-@_tokens_argument
+@tokens_argument
 def extend_messages(consumer: str, ack_tokens: tuple[str, ...]) -> None:
     """Starts the ack wait of messages anew."""
-    tokens = _tokens(ack_tokens)
-
-    async def extend(springline: "SpringlineClient") -> int:
-        return await springline.consumers.extend((await find_consumer(springline, consumer)).id, tokens)
-
-    _settled("extended", ask(extend), len(tokens))
+    settle("extended", consumer, ack_tokens, lambda consumers: consumers.extend)
 
 
 @consumers.command("reset")
@@ -298,7 +285,20 @@ def _tokens(given: tuple[str, ...]) -> list[str]:
     return tokens
 
 
-def _settled(verb: str, stale: int, count: int) -> None:
+def settle(
+    verb: str,
+    consumer: str,
+    ack_tokens: tuple[str, ...],
+    choose: "Callable[[Consumers], Callable[[str, list[str]], Awaitable[int]]]",
+) -> None:
+    """Settles messages in the way that `choose` picks, and says how many."""
+    tokens = _tokens(ack_tokens)
+
+    async def settled(springline: "SpringlineClient") -> int:
+        found = await find_consumer(springline, consumer)
+        return await choose(springline.consumers)(found.id, tokens)
+
+    stale, count = ask(settled), len(tokens)
     say(f"{verb} {count - stale:,} of {count:,}" if stale else f"{verb} {count:,}")
     _warn_stale(stale, count)
 

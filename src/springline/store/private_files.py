@@ -9,7 +9,6 @@ from typing import Final
 
 from springline.store.secrets import KEY_BYTES
 
-TOKEN_FILE: Final = "token"  # noqa: S105 - a file's name
 SECRET_KEY_FILE: Final = "secret.key"  # noqa: S105 - a file's name
 
 
@@ -27,9 +26,9 @@ def prepare_directory(path: Path) -> None:
         ) from None
 
 
-def write_token(directory: Path, token: str) -> Path:
-    """Replaces the token file. Returns its path."""
-    return _write(directory, TOKEN_FILE, token)
+def write_token(path: Path, token: str) -> None:
+    """Replaces the token file."""
+    _write(path.parent, path.name, token)
 
 
 def secret_key(directory: Path) -> tuple[bytes, bool]:

@@ -10,6 +10,7 @@ from springline.sandbox.stripe.collection import Collection
 from springline.sandbox.stripe.collections import COLLECTIONS
 from springline.sandbox.stripe.ids import new_id
 from springline.sandbox.stripe.keys import KeyRing
+from springline.sandbox.stripe.paths import Paths
 from springline.sandbox.stripe.writes import Write
 
 API_VERSION = "2026-09-30.endive"
@@ -21,7 +22,7 @@ class StripeSandbox(Sandbox):
     provider = "stripe"
     collections: tuple[Collection, ...] = COLLECTIONS
     by_name: Mapping[str, Collection] = {kind.name: kind for kind in COLLECTIONS}
-    by_path: Mapping[str, Collection] = {kind.path: kind for kind in COLLECTIONS}
+    paths = Paths(COLLECTIONS)
 
     def reset_data(self) -> None:
         self.api_version = API_VERSION
