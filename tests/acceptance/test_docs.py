@@ -16,7 +16,15 @@ from tests.support.markdown import ROOT, blocks
 from tests.support.postgres import TestPostgres
 from tests.support.processes import SPRINGLINE, Place, place
 from tests.support.serving import Served, served
-from tests.support.shell import GITHUB_SANDBOX_PORT, SANDBOX_PORT, SPRINGLINE_PORT, Reader, difference, free_port, reader
+from tests.support.shell import (
+    GITHUB_SANDBOX_PORT,
+    SANDBOX_PORT,
+    SPRINGLINE_PORT,
+    Reader,
+    difference,
+    free_port,
+    reader,
+)
 
 CUSTOMERS = 300
 #: Where the pages say that the database is.

@@ -117,15 +117,12 @@ class ObjectControl:
         """
         collection, world = self._collection(request), self._sandbox.world
         parent = self._parent(collection, request.query.get("parent"), default=False)
-        if collection.parent is None:
-            rows = list(world[collection.name])
-        elif parent is not None:
+        if parent is not None:
             rows = collection.rows(world, parent)
+        elif collection.rows_of is None or collection.parent is None:
+            rows = list(world[collection.name])
         else:
-            parents = list(world[collection.parent])
-            if collection.name == "repository":
-                parents += list(world["user"])
-            rows = [row for each in parents for row in collection.rows(world, each)]
+            rows = [row for each in world[collection.parent] for row in collection.rows(world, each)]
         view = request.query.get("view", "list")
         body = b"[" + b",".join(world.text(collection.name, row, view) for row in rows) + b"]"
         return web.Response(body=body, headers={"Content-Type": "application/json"})
@@ -151,7 +148,7 @@ class ObjectControl:
         if row is None:
             raise ControlError("nothing fits there", status=409)
         if order.set:
-            row = self._renumbered(collection, row, order.set.get("id", row["id"]))
+            row = self._renumbered(collection, row, int(order.set.get("id", row["id"])))
             row = self._sandbox.world.change(collection.name, row, **self._fields(row, order.set))
         return self._written(collection, row)
 

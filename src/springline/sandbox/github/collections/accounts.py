@@ -15,7 +15,7 @@ def _user(world: World, row: Row) -> Object:
     return {
         "login": row["login"],
         "id": row["id"],
-        "node_id": f"U_{row['id']}",
+        "node_id": f"{'O' if row.get('type') == 'Organization' else 'U'}_{row['id']}",
         "avatar_url": f"https://avatars.githubusercontent.com/u/{row['id']}?v=4",
         "gravatar_id": "",
         "url": url,
@@ -73,6 +73,11 @@ def _update_user(call: Call) -> Answer:
     return Answer(body=call.world.text("user", user, "private"))
 
 
+def _find_user(world: World, _: Row | None, login: str) -> Row | None:
+    """A user; an organization answers under its login too."""
+    return world["user"].find(0, login) or world["organization"].find(0, login)
+
+
 def _seed_user(call: Call, rng: Random) -> Row:
     number = len(call.world["user"])
     name = rng.choice(parts.NAMES)
@@ -109,6 +114,7 @@ USER = Collection(
     permission="metadata",
     parent=None,
     key="login",
+    find=_find_user,
     shape=_user,
     detail=_public_user,
     views={"private": _private_user},
@@ -183,7 +189,7 @@ def _full_organization(world: World, row: Row) -> Object:
 
 def _as_owner(world: World, row: Row) -> Object:
     """An organization where objects show an account."""
-    return {**_user(world, row), "node_id": f"O_{row['id']}", "type": "Organization"}
+    return _user(world, row)
 
 
 def _own_organizations(call: Call) -> list[Row]:
@@ -201,8 +207,9 @@ def _update_organization(call: Call) -> Row:
 def _seed_organization(call: Call, rng: Random) -> Row:
     number = len(call.world["organization"])
     row = call.world.insert(
-        "organization", None, now=call.now, id=call.world.new_id("user"), login=f"{rng.choice(parts.WORDS)}-{number}"
-    )
+        "organization", None, now=call.now, id=call.world.new_id("user"), login=f"{rng.choice(parts.WORDS)}-{number}",
+        type="Organization",
+    )  # fmt: skip
     call.world.insert("member", row, now=call.now, user=call.actor["id"], role="admin")
     return row
 

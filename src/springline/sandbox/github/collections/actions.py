@@ -236,7 +236,7 @@ def _seed_run(call: Call, rng: Random) -> Row:
     workflows = world["workflow"].in_scope(repository["id"])
     workflow = rng.choice(workflows) if workflows else _seed_workflow(call, rng)
     commits = some_history(call, rng)
-    done = rng.random() < 0.8
+    done = rng.random() < 0.8 or _is_settled(call, call.now)
     return make_run(
         call, workflow, commit=rng.choice(commits[:20]), event="push", branch=repository["default_branch"],
         author=parts.some_user(call, rng)["id"],
@@ -245,9 +245,16 @@ def _seed_run(call: Call, rng: Random) -> Row:
 
 
 def _change_run(call: Call, row: Row, rng: Random) -> Row | None:
+    if _is_settled(call, row["created"]):
+        return None
     if row["status"] != "completed":
         return finish_run(call, row, conclusion=rng.choice(_CONCLUSIONS))
-    return rerun(call, row) if call.now - row["created"] <= _RERUN_SECONDS else None
+    return rerun(call, row)
+
+
+def _is_settled(call: Call, created: int) -> bool:
+    """Whether a run of that time is too old to change any more."""
+    return call.world.clock.now() - created > _RERUN_SECONDS
 
 
 def _created_in(_: World, row: Row, wanted: str) -> bool:
@@ -367,12 +374,21 @@ def _in_attempt(world: World, row: Row, wanted: str) -> bool:
     return wanted == "all" or row["attempt"] == world.row("workflow_run", row["parent"])["attempt"]
 
 
-def _seed_job(call: Call, rng: Random) -> Row:
+def _seed_job(call: Call, rng: Random) -> Row | None:
+    run = call.rows["workflow_run"]
+    if _is_settled(call, run["created"]):
+        return None
     name = f"{rng.choice(parts.VERBS)} {rng.choice(parts.WORDS)} {rng.randrange(100)}"
-    return _add_job(call, call.rows["workflow_run"], name=name)
+    call.world.change("workflow_run", run, updated=max(call.now, run["updated"]))
+    return _add_job(call, run, name=name)
 
 
-def _change_job(call: Call, row: Row, rng: Random) -> Row:
+def _change_job(call: Call, row: Row, rng: Random) -> Row | None:
+    """A job that goes on dates its run."""
+    run = call.world.row("workflow_run", row["parent"])
+    if _is_settled(call, run["created"]):
+        return None
+    call.world.change("workflow_run", run, updated=call.now)
     conclusion = rng.choice(_CONCLUSIONS)
     return call.world.change(
         "workflow_job", row, status="completed", conclusion=conclusion, completed=call.now, updated=call.now

@@ -57,9 +57,14 @@ def push(
         world.insert("branch", repository, now=call.now, name=branch, sha=commit["sha"])
     else:
         world.change("branch", branch_row, sha=commit["sha"], updated=call.now)
-    repository = world.change("repository", repository, pushed=call.now, updated=call.now)
+    repository = note_push(call, repository)
     tell_pull_requests(call, repository, branch=branch, sha=commit["sha"])
     return commit
+
+
+def note_push(call: Call, repository: Row) -> Row:
+    """Every new, moved or deleted ref is a push; it changes nothing else of the repository for sure."""
+    return call.world.change("repository", repository, pushed=call.now)
 
 
 def tell_pull_requests(call: Call, repository: Row, *, branch: str, sha: str) -> None:

@@ -98,22 +98,30 @@ def _full_repository(world: World, row: Row) -> Object:
     return shown
 
 
-def _visible(call: Call) -> list[Row]:
+def may_read(call: Call, row: Row) -> bool:
+    """Whether this token is shown the repository at all: public ones, and those that its user has to do with."""
+    return call.token.sees(row) and (not row["private"] or _affiliation(call, row) is not None)
+
+
+def _affiliation(call: Call, row: Row) -> str | None:
+    """What the token's user is to the repository, in the words of `?affiliation=`."""
+    if row["parent"] == call.actor["id"]:
+        return "owner"
+    if call.world["collaborator"].find(row["id"], call.actor["id"]) is not None:
+        return "collaborator"
+    in_organization = call.world["member"].find(row["parent"], call.actor["id"]) is not None
+    return "organization_member" if in_organization or call.token.installation_id is not None else None
+
+
+def _own(call: Call) -> list[Row]:
     """What the token's user owns, works on or reaches through an organization."""
-    return [row for row in call.world["repository"] if call.token.sees(row) and _belongs(call, row)]
-
-
-def _belongs(call: Call, row: Row) -> bool:
-    if call.token.installation_id is not None or row["parent"] == call.actor["id"]:
-        return True
-    if call.world["member"].find(row["parent"], call.actor["id"]) is not None:
-        return True
-    return call.world["collaborator"].find(row["id"], call.actor["id"]) is not None
+    wanted = call.query.get("affiliation", "owner,collaborator,organization_member").split(",")
+    return [row for row in call.world["repository"] if call.token.sees(row) and _affiliation(call, row) in wanted]
 
 
 def _owned_by(collection: str) -> Any:
     def rows(call: Call) -> list[Row]:
-        return [row for row in call.world["repository"].children(call.rows[collection]["id"]) if call.token.sees(row)]
+        return [row for row in call.world["repository"].children(call.rows[collection]["id"]) if may_read(call, row)]
 
     return rows
 
@@ -250,17 +258,18 @@ REPOSITORY = Collection(
         ),
         Listing(
             path="user/repos",
-            rows=_visible,
+            rows=_own,
             sorts=_SORTS,
             directions=_DIRECTIONS,
             sorted_by_caller=True,
             filters={
                 "visibility": Filter(accepts=_visibility),
                 "type": Filter(accepts=_visibility),
+                "affiliation": Filter(accepts=lambda *_: True),
                 "since": parts.SINCE_UPDATED,
             },
         ),
-        Listing(path="installation/repositories", rows=_visible, envelope="repositories"),
+        Listing(path="installation/repositories", rows=_own, envelope="repositories"),
     ),
     reads=(Read(path="repos/{repository}"),),
     operations=(
