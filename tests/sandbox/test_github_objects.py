@@ -134,8 +134,10 @@ async def test_what_a_repository_has_not(github: GithubClient) -> None:
         off = await github.get(path)
         assert (off.status, off.value["message"]) == (410, "Issues are disabled for this repo")
     repository = (await github.value(web))["id"]
-    await github.control("POST", f"/objects/repository/{repository}", {"set": {"code_scanning": "off"}})
-    assert (await github.get(f"{web}/code-scanning/alerts")).status == 403
+    settings = {"set": {"code_scanning": "off", "dependabot": "off"}}
+    await github.control("POST", f"/objects/repository/{repository}", settings)
+    for path in ("code-scanning", "dependabot"):
+        assert (await github.get(f"{web}/{path}/alerts")).status == 403
     await github.control("POST", f"/objects/repository/{repository}", {"set": {"code_scanning": "empty"}})
     assert (await github.get(f"{web}/code-scanning/alerts")).status == 404
 
@@ -173,6 +175,41 @@ async def test_runs_are_run_again_for_a_month(github: GithubClient) -> None:
     assert (await github.value(f"{web}/actions/runs/{young['id']}/jobs"))["total_count"] == 1
     assert (await github.value(f"{web}/actions/runs/{young['id']}/jobs", filter="all"))["total_count"] == 2
     assert (await github.request("POST", f"{web}/actions/runs/{old['id']}/rerun")).status == 403
+
+
+async def test_every_push_is_seen_at_the_repository(github: GithubClient) -> None:
+    web = await github.repository(auto_init=True)
+    head = (await github.value(f"{web}/branches/main"))["commit"]["sha"]
+    before = await github.value(web)
+    for method, path, body in (
+        ("POST", "git/refs", {"ref": "refs/tags/v1", "sha": head}),
+        ("PUT", "contents/a", {"message": "Add", "content": "YQ=="}),
+        ("DELETE", "git/refs/tags/v1", {}),
+        ("POST", "branches/main/rename", {"new_name": "trunk"}),
+    ):
+        github.clock.now += 5
+        await github.write(method, f"{web}/{path}", **body)
+        after = await github.value(web)
+        assert after["pushed_at"] > before["pushed_at"], path
+        assert after["updated_at"] == before["updated_at"]
+        before = after
+    assert before["default_branch"] == "trunk"
+
+
+async def test_a_release_is_dated_by_its_commit(github: GithubClient) -> None:
+    web = await github.repository(auto_init=True)
+    github.clock.now += 3_600
+    made = await github.write("POST", f"{web}/releases", tag_name="v1")
+    assert (
+        made["published_at"]
+        > made["created_at"]
+        == (await github.value(f"{web}/commits"))[0]["commit"]["author"]["date"]
+    )
+    assert [tag["name"] for tag in await github.value(f"{web}/tags")] == ["v1"]
+    assert (await github.value(f"{web}/releases/latest"))["id"] == made["id"]
+    assert (await github.value(f"{web}/releases/tags/v1"))["id"] == made["id"]
+    again = await github.request("POST", f"{web}/releases", body={"tag_name": "v1"})
+    assert again.value["errors"][0]["code"] == "already_exists"
 
 
 async def test_refs_are_made_moved_and_deleted(github: GithubClient) -> None:

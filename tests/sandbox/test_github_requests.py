@@ -87,6 +87,33 @@ async def test_another_user_lists_what_is_theirs(github: GithubClient) -> None:
     ]
 
 
+async def test_private_repositories_are_shown_to_who_has_to_do_with_them(github: GithubClient) -> None:
+    web, _ = await github.repository(private=True), await github.repository("public")
+    await github.control("POST", "/tokens", {"token": "ghp_ana", "login": "ana"})
+    assert (await github.get(web, token="ghp_ana")).status == 404
+    assert [row["name"] for row in (await github.get("/orgs/acme/repos", token="ghp_ana")).value] == ["public"]
+    await github.write("PUT", "/orgs/acme/memberships/ana")
+    assert (await github.get(web, token="ghp_ana")).status == 200
+    for affiliation, names in (("owner", set()), ("organization_member,owner", {"web", "public"})):
+        shown = await github.value("/user/repos", affiliation=affiliation)
+        assert {row["name"] for row in shown} == names
+    await github.write("DELETE", "/orgs/acme/members/ana")
+    assert (await github.get(web, token="ghp_ana")).status == 404
+
+
+async def test_organizations_as_tokens_see_them(github: GithubClient) -> None:
+    assert [row["login"] for row in await github.value("/user/orgs")] == ["acme"]
+    assert (await github.get("/user/orgs", token="github_pat_fine")).value == []
+    acme = await github.value("/users/acme")
+    whole = await github.value("/orgs/acme")
+    assert (acme["type"], acme["id"]) == ("Organization", whole["id"])
+    assert await github.value(f"/organizations/{whole['id']}") == whole
+    team = await github.write("POST", "/orgs/acme/teams", name="Core")
+    assert (await github.value(f"/organizations/{whole['id']}/team/{team['id']}"))["slug"] == "core"
+    refused = await github.get("/installation/repositories")
+    assert refused.status == 403
+
+
 async def test_what_has_not_changed_is_not_sent_again(github: GithubClient) -> None:
     web = await github.repository()
     await github.control("POST", "/rate_limit", {"core": 100})
@@ -195,8 +222,9 @@ async def test_an_app_mints_tokens_for_its_installations(github: GithubClient, a
     assert (listed.value["total_count"], len(listed.value["repositories"])) == (2, 1)
     assert "next" in links(listed)
     assert (await github.request("POST", f"{web}/issues", body={"title": "x"}, token=token)).status == 201
-    refused = await github.get(f"{web}/pulls", token=token)
-    assert (refused.status, refused.value["message"]) == (403, "Resource not accessible by integration")
+    for path in (f"{web}/pulls", "/user", "/user/repos", "/user/orgs"):
+        refused = await github.get(path, token=token)
+        assert (refused.status, refused.value["message"]) == (403, "Resource not accessible by integration")
     assert (await github.get(f"{web}/labels", token=token)).status == 200
     github.clock.now += 3600
     assert (await github.get(f"{web}/labels", token=token)).status == 401

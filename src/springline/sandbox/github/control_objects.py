@@ -148,7 +148,7 @@ class ObjectControl:
         if row is None:
             raise ControlError("nothing fits there", status=409)
         if order.set:
-            row = self._renumbered(collection, row, int(order.set.get("id", row["id"])))
+            row = self._renumbered(collection, row, row_id=int(order.set.get("id") or row["id"]))
             row = self._sandbox.world.change(collection.name, row, **self._fields(row, order.set))
         return self._written(collection, row)
 
@@ -213,7 +213,7 @@ class ObjectControl:
             raise ControlError("either params or set")
         return order
 
-    def _renumbered(self, collection: Collection, row: Row, row_id: int) -> Row:
+    def _renumbered(self, collection: Collection, row: Row, *, row_id: int) -> Row:
         """The new row under an id of the caller's: one that was deleted comes back."""
         world = self._sandbox.world
         if row_id == row["id"]:

@@ -162,7 +162,9 @@ class Api:
         kind, behind = found.route.collection, found.route.behind
         try:
             token.check(kind, writes=not isinstance(behind, Listing | Read))
-            sight = sight_under(self._sandbox.world, fired)
+            is_read = isinstance(behind, Listing | Read)
+            # What is written is written to what there is, whatever reads are made to see.
+            sight = sight_under(self._sandbox.world, fired if is_read else [])
             call = replace(
                 self._sandbox.call(token),
                 world=sight.world,

@@ -80,7 +80,7 @@ class World:
         return row
 
     def change(self, name: str, row: Row, /, **values: Any) -> Row:
-        """Put another version in the row's place. Fields that are bytes put raw stay with neither."""
+        """Put another version in the row's place, which shows its fields again if it was put raw."""
         changed = {**self.row(name, row["id"]), **values}
         changed.pop("raw", None)
         self.put(name, changed)

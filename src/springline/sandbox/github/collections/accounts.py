@@ -5,6 +5,7 @@ from random import Random
 from springline.sandbox.github.answers import Answer
 from springline.sandbox.github.collection import Call, Collection, Listing, Object, Operation, Read
 from springline.sandbox.github.collections import parts
+from springline.sandbox.github.errors import GithubError
 from springline.sandbox.github.params import boolean, text
 from springline.sandbox.github.tables import Row
 from springline.sandbox.github.world import World
@@ -68,7 +69,19 @@ def _private_user(world: World, row: Row) -> Object:
     }
 
 
+def refuse_apps(call: Call) -> None:
+    """What is a user's own is nothing to an installation. Raises GithubError 403."""
+    if call.token.installation_id is not None:
+        raise GithubError("Resource not accessible by integration", status=403)
+
+
+def _read_own(call: Call) -> Row:
+    refuse_apps(call)
+    return call.actor
+
+
 def _update_user(call: Call) -> Answer:
+    refuse_apps(call)
     user = call.world.change("user", call.actor, **call.params, updated=call.now)
     return Answer(body=call.world.text("user", user, "private"))
 
@@ -121,7 +134,7 @@ USER = Collection(
     listings=(Listing(path="users", rows=lambda call: call.world["user"], paging="since"),),
     reads=(
         Read(path="users/{user}"),
-        Read(path="user", answer=lambda call: call.actor, view="private"),
+        Read(path="user", answer=_read_own, view="private"),
     ),
     operations=(
         Operation(
@@ -193,8 +206,10 @@ def _as_owner(world: World, row: Row) -> Object:
 
 
 def _own_organizations(call: Call) -> list[Row]:
-    if call.token.owner_id is not None:
-        return [call.world.row("organization", call.token.owner_id)]
+    refuse_apps(call)
+    if call.token.text.startswith("github_pat_"):
+        # A fine-grained token is shown none of them. docs.github.com/rest/orgs/orgs, seen 2026-11.
+        return []
     return [
         row for row in call.world["organization"] if call.world["member"].find(row["id"], call.actor["id"]) is not None
     ]

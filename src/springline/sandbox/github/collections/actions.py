@@ -104,8 +104,7 @@ def _run(world: World, row: Row) -> Object:
     repository, workflow = parts.url_of(world, row), world.row("workflow", row["workflow"])
     url = f"{repository}/actions/runs/{row['id']}"
     commit = world.commit(parts.repository_of(world, row), row["sha"])
-    whole = world.embedded("repository", row["scope"])
-    person = {"name": world.login(row["author"]), "email": f"{world.login(row['author'])}@users.noreply.github.com"}
+    whole = world.embedded("repository", row["scope"], "minimal")
     return {
         "id": row["id"],
         "name": workflow["name"],
@@ -145,8 +144,8 @@ def _run(world: World, row: Row) -> Object:
             "tree_id": commit["tree"],
             "message": commit["message"],
             "timestamp": iso(commit["committed"]),
-            "author": person,
-            "committer": person,
+            "author": commit["person"],
+            "committer": commit["person"],
         },
         "repository": whole,
         "head_repository": whole,

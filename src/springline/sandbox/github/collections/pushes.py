@@ -40,17 +40,12 @@ def push(
                 "content": content,
             }
         )
-    commit = world.insert(
-        "commit",
+    commit = insert_commit(
+        call,
         repository,
-        now=call.now,
-        sha=world.new_sha(),
-        tree=world.new_sha(),
         parents=[start["sha"]] if start is not None else [],
         message=message,
         author=call.actor["id"] if author is None else author,
-        authored=call.now,
-        committed=call.now,
         files=changed,
     )
     if branch_row is None:
@@ -60,6 +55,30 @@ def push(
     repository = note_push(call, repository)
     tell_pull_requests(call, repository, branch=branch, sha=commit["sha"])
     return commit
+
+
+def insert_commit(
+    call: Call, repository: Row, *, parents: list[str], message: str, author: int, files: list[Row]
+) -> Row:
+    """A commit that nothing points to yet. Who made it stands in it as they were called then."""
+    world = call.world
+    user = world["user"].get(author)
+    login = world.login(author)
+    name = login if user is None else user.get("name") or login
+    return world.insert(
+        "commit",
+        repository,
+        now=call.now,
+        sha=world.new_sha(),
+        tree=world.new_sha(),
+        parents=parents,
+        message=message,
+        author=author,
+        person={"name": name, "email": f"{login}@users.noreply.github.com"},
+        authored=call.now,
+        committed=call.now,
+        files=files,
+    )
 
 
 def note_push(call: Call, repository: Row) -> Row:
