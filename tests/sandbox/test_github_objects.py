@@ -116,6 +116,15 @@ async def test_a_renamed_repository_redirects(github: GithubClient) -> None:
     assert (await github.get(f"{web}/issues")).status == 200
 
 
+async def test_a_redirect_is_for_who_may_see_where_it_leads(github: GithubClient) -> None:
+    web = await github.repository(private=True)
+    await github.write("PATCH", web, name="the new site")
+    assert (await github.get(web)).status == 301
+    await github.control("POST", "/tokens", {"token": "ghp_ana", "login": "ana"})
+    assert (await github.get(web, token="ghp_ana")).status == 404
+    assert (await github.value("/repos/ACME/The-New-Site"))["name"] == "the-new-site"
+
+
 async def test_a_deleted_repository_takes_everything_along(github: GithubClient) -> None:
     web = await github.repository()
     for name in ("issue", "pull_request", "release", "workflow_run"):

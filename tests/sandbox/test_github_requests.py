@@ -1,5 +1,6 @@
 """Requests to the GitHub sandbox: tokens, headers, versions, conditional reads, limits."""
 
+import asyncio
 import base64
 import json
 from typing import Any
@@ -162,8 +163,6 @@ async def test_secondary_limits(github: GithubClient, limits: dict[str, Any]) ->
 async def test_too_many_at_once(github: GithubClient) -> None:
     await github.control("POST", "/rate_limit", {"concurrent": 1})
     fault = await github.control("POST", "/faults", {"kind": "late_page", "match": {"times": 1}})
-    import asyncio
-
     held = asyncio.create_task(github.get("/user"))
     await github.control("GET", f"/faults/{fault['id']}/wait")
     assert (await github.get("/user")).status == 403

@@ -89,7 +89,7 @@ def rows_of_path(
         kind = world.collections[place]
         row = _row_at(world, kind, text, above=above, by_id=bool(by_id))
         if row is None and place == "repository":
-            _refuse_moved(world, text)
+            _refuse_moved(world, text, may_see=may_see)
         if row is None and place in {"issue", "pull_request"} and above is not None:
             _refuse_gone_issue(world, above[1], text, docs=docs)
         if row is None or hides(row) or (place == "repository" and not may_see(row)):
@@ -126,9 +126,9 @@ def _scope(above: tuple[str, Row] | None) -> int:
     return scope
 
 
-def _refuse_moved(world: World, text: str) -> None:
+def _refuse_moved(world: World, text: str, *, may_see: Callable[[Row], bool]) -> None:
     target = world["repository"].get(world.moved.get(text.casefold()))
-    if target is not None:
+    if target is not None and may_see(target):
         raise Moved(target["id"])
 
 

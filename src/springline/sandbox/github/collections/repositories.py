@@ -1,5 +1,6 @@
 """Repositories."""
 
+import re
 from random import Random
 from typing import Any
 
@@ -164,7 +165,8 @@ _DIRECTIONS: dict[str, Direction] = {"created": "desc", "updated": "desc", "push
 
 def _create(call: Call) -> Row:
     owner = call.rows.get("organization", call.actor)
-    name = call.params["name"]
+    # GitHub makes a name that it can have out of any other.
+    name = call.params["name"] = re.sub(r"[^\w.-]+", "-", call.params["name"])
     if call.world["repository"].find(owner["id"], name) is not None:
         raise GithubError(
             "Repository creation failed.",
@@ -201,7 +203,7 @@ def make_repository(call: Call, owner: Row, *, name: str, **settings: Any) -> Ro
 
 def _update(call: Call) -> Row:
     world, row, params = call.world, call.repository, dict(call.params)
-    name = params.get("name") or row["name"]
+    name = re.sub(r"[^\w.-]+", "-", params.get("name") or row["name"])
     if name != row["name"]:
         other = world["repository"].find(row["parent"], name)
         if other is not None and other["id"] != row["id"]:
