@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+from tests.support.github_side import GithubSide
 from tests.support.made import Made, Maker
 from tests.support.stripe_side import StripeSide
 from tests.support.waiting import until
@@ -204,7 +205,7 @@ class Working:
 @asynccontextmanager
 async def working(
     database: Database,
-    side: StripeSide,
+    side: StripeSide | GithubSide,
     *,
     lease_seconds: float = 30.0,
     published_limits: bool = False,

@@ -24,7 +24,10 @@ from springline.store.syncs import NewSync, SyncStore
 
 SECRET_KEY = bytes(range(32))
 STRIPE_KEY = "sk_test_springline"
+GITHUB_TOKEN = "ghp_springlinesandbox"
 CUSTOMER = "stripe:customer"
+#: By provider: a kind of credential, and its secret's name.
+_KINDS = {"stripe": ("stripe_key", "secret"), "github": ("github_token", "token")}
 
 _numbers = itertools.count(1)
 
@@ -76,6 +79,7 @@ class Maker:
         rate_limit: Mapping[str, Any] | None = None,
         max_age_days: float | None = None,
         frequency: str = "continuous",
+        provider: str = "stripe",
     ) -> Made:
         """A new sync with new everything, unless given; with `epoch` 0 its fence is left for a worker to raise."""
         if beside is not None:
@@ -84,11 +88,11 @@ class Maker:
             organisation, _ = await OrganisationStore(self.database).create(f"org {next(_numbers)}")
             org_id = organisation.org_id
         stream = stream or await self.stream(org_id)
-        credential = credential or await self.credential(org_id, secret)
+        credential = credential or await self.credential(org_id, secret, provider=provider)
         sync = await self.syncs.create(
             org_id,
             NewSync(
-                provider="stripe",
+                provider=provider,
                 stream_id=stream.stream_id,
                 credential_id=credential.credential_id,
                 name="Acme",
@@ -117,15 +121,16 @@ class Maker:
             tombstone_days=tombstone_days,
         )
 
-    async def credential(self, org_id: uuid.UUID, secret: str = STRIPE_KEY) -> Credential:
+    async def credential(self, org_id: uuid.UUID, secret: str = STRIPE_KEY, *, provider: str = "stripe") -> Credential:
+        kind, name = _KINDS[provider]
         return await self.credentials.create(
             org_id,
-            provider="stripe",
-            kind="stripe_key",
+            provider=provider,
+            kind=kind,
             account=f"acct_{next(_numbers)}",
             secret_print=f"print {next(_numbers)}",
             name=None,
-            properties=Properties(shown={}, secrets={"secret": Secret(secret)}),
+            properties=Properties(shown={}, secrets={name: Secret(secret)}),
             metadata={},
         )
 
