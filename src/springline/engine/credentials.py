@@ -74,6 +74,7 @@ class CredentialImporter:
         without having been verified, and `replace` does not say so (409).
         """
         verified = await self._ask(org_id, presented, field) if verify else Verified()
+        presented = _completed(presented, verified)
         account = verified.account
         identity = self._identity(presented, account)
         while True:
@@ -104,6 +105,7 @@ class CredentialImporter:
         """Other properties of the same account; None: the credential is gone. Raises Refused, as above, and if the
         account is another one (422) or has another credential (409)."""
         verified = await self._ask(org_id, presented, "properties") if verify else Verified()
+        presented = _completed(presented, verified)
         identity = self._identity(presented, verified.account)
         proposed = identity.accounts[0]
         if not same_account(credential.account, proposed):
@@ -221,6 +223,15 @@ class CredentialImporter:
         if credential is not None and presented.changes:
             credential = await self._store.describe(org_id, found.credential_id, presented.changes)
         return None if credential is None else Imported(credential, created=False, replaced=renewed)
+
+
+def _completed(presented: Presented, verified: Verified) -> Presented:
+    """With the properties that the provider told, where they were left out."""
+    properties = presented.properties
+    learnt = {name: value for name, value in verified.learnt.items() if name not in properties.shown}
+    if not learnt:
+        return presented
+    return presented._replace(properties=Properties(shown={**properties.shown, **learnt}, secrets=properties.secrets))
 
 
 class _Identity(NamedTuple):

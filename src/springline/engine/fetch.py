@@ -213,8 +213,10 @@ class Fetcher:
         if 200 <= answer.status < 300 or answer.status in request.answers:
             return answer
         fault = self._origin.provider.classify(request, answer)
-        if isinstance(fault, CredentialDead) and await self._origin.has_others(headers):
-            raise RetryLater(fault.words, status=fault.status, request_id=fault.request_id)
+        if isinstance(fault, CredentialDead):
+            if await self._origin.has_others(headers):
+                raise RetryLater(fault.words, status=fault.status, request_id=fault.request_id)
+            fault.remedy = self._origin.kind.remedy
         raise fault
 
 
