@@ -21,7 +21,9 @@ from springline.engine.fetch import HttpClient
 from springline.engine.grants import Grants, TokenEndpoint
 from springline.engine.maintenance.grants import GrantRenewal
 from springline.engine.maintenance.service import Maintenance
+from springline.engine.owners import Owners
 from springline.engine.page_commit import StreamWriters
+from springline.engine.quota_owner import QuotaOwner
 from springline.engine.wakeups import Wakeups
 from springline.engine.worker import Worker
 from springline.metrics import Metrics
@@ -37,6 +39,7 @@ from springline.store.leases import LeasedSync, LeaseStore
 from springline.store.migrate import migrate as apply_migrations
 from springline.store.oauth_apps import OAuthAppStore
 from springline.store.organisations import OrganisationExists, OrganisationStore
+from springline.store.owners import OwnerStore
 from springline.store.pages import PageStore
 from springline.store.private_files import (
     PrivateFileError,
@@ -45,6 +48,7 @@ from springline.store.private_files import (
     secret_key,
     write_token,
 )
+from springline.store.quotas import HeldCredential, QuotaStore
 from springline.store.records import RecordStore
 from springline.store.retention import RetentionStore
 from springline.store.secrets import SecretBox, SecretError, check_secret_keys
@@ -244,21 +248,32 @@ async def _running(
 
         records = RecordStore(database)
         credentials = CredentialStore(database, base.box)
-        token_endpoint = TokenEndpoint(client, base_url_of=_base_urls(settings))
-        grant_store = GrantStore(database, base.box)
-        grants = Grants(
-            grant_store,
-            OAuthAppStore(database, base.box),
-            token_endpoint,
-            permit_of=lambda credential_no: worker.permit_of(credential_no),  # noqa: PLW0108 - it is made below
-        )
-        stack.push_async_callback(grants.close)
         maintenance = Maintenance(
             departures=DepartureStore(database),
             retention=RetentionStore(database),
             records=records,
             writers=writers,
         )
+        owners = Owners(OwnerStore(database), wakeups)
+        stack.push_async_callback(owners.close)
+        quotas = QuotaOwner(
+            store=QuotaStore(database),
+            owner_store=OwnerStore(database),
+            owners=owners,
+            providers=PROVIDERS,
+            open_properties=_stored(credentials),
+            published_limits=settings.provider_limits,
+        )
+        stack.push_async_callback(quotas.close)
+        token_endpoint = TokenEndpoint(client, base_url_of=_base_urls(settings))
+        grant_store = GrantStore(database, base.box)
+        grants = Grants(
+            grant_store,
+            OAuthAppStore(database, base.box),
+            token_endpoint,
+            permit_of=quotas.permit_of,
+        )
+        stack.push_async_callback(grants.close)
         worker = Worker(
             leases=LeaseStore(database),
             records=records,
@@ -268,6 +283,7 @@ async def _running(
             base_url_of=_base_urls(settings),
             open_properties=_opener(credentials, grants),
             renew_access=lambda sync: grants.withdraw(sync.credential_no),
+            quotas=quotas,
             lease_seconds=settings.lease_seconds,
             metrics=metrics,
         )
@@ -323,14 +339,26 @@ def _base_urls(settings: Settings) -> Callable[[Provider], str]:
     return lambda provider: chosen.get(provider.name, provider.base_url)
 
 
+def _stored(credentials: CredentialStore) -> Callable[[HeldCredential | LeasedSync], Any]:
+    """Opens what a credential holds."""
+
+    async def open_properties(of: HeldCredential | LeasedSync) -> Mapping[str, Any]:
+        properties = await credentials.properties(of.org_id, of.credential_id)
+        return {} if properties is None else properties.reveal()
+
+    return open_properties
+
+
 def _opener(credentials: CredentialStore, grants: Grants) -> Callable[[LeasedSync], Any]:
+    """Opens what a sync's requests need: what its credential holds, with an access token where it is obtained."""
+    stored = _stored(credentials)
+
     async def open_properties(sync: LeasedSync) -> Mapping[str, Any]:
         provider = PROVIDERS[sync.provider]
         kind = provider.find_kind(sync.kind)
         if kind is not None and kind.grant is not None:
             return await grants.open(sync.org_id, sync.credential_id, provider=provider, kind=kind)
-        properties = await credentials.properties(sync.org_id, sync.credential_id)
-        return {} if properties is None else properties.reveal()
+        return dict(await stored(sync))
 
     return open_properties
 

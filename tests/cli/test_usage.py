@@ -21,6 +21,7 @@ COMMANDS = [
     "tail",
     "providers",
     "worker",
+    "workers",
     "migrate",
     "orgs",
     "sandbox",

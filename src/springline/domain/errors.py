@@ -2,6 +2,7 @@
 
 SpringlineError
 ├── Refused           the caller must change the request: a public code and a status
+├── OwnerUnavailable  whoever holds the credential's lease does not answer: ask again
 └── ProviderError     what a provider answered
     ├── RetryLater        wait (as long as the provider says), then ask again
     ├── SlowDown          … and let the quota know
@@ -66,6 +67,15 @@ class Refused(SpringlineError):
         self.status = ERROR_CODES[code]
         self.message = message
         self.fields = fields or {}
+
+
+class OwnerUnavailable(SpringlineError):
+    """Nobody holds the credential's lease, or its holder did not answer in time. The same may be asked again after
+    `after_seconds`."""
+
+    def __init__(self, message: str, *, after_seconds: float = 1.0) -> None:
+        super().__init__(message)
+        self.after_seconds = after_seconds
 
 
 class ProviderError(SpringlineError):

@@ -49,6 +49,52 @@ class RateLimit(msgspec.Struct, frozen=True, kw_only=True):
     max_concurrent_requests: int = 0
 
 
+class LimitWindow(msgspec.Struct, frozen=True, kw_only=True):
+    """A limit of the provider's own: at most `allowed_requests` units in any `interval` seconds, at most
+    `max_concurrent_requests` requests at once; 0: no such limit.
+
+    `path`: a regular expression that the whole path of a request matches if it draws on the limit; None: every request.
+    Where it has groups, each method and each different text in them is an endpoint with a limit of its own; such a
+    limit is at most 10 s long. `costs`: units by method, 1 for those that are not named. Answers with one of
+    `uncounted_statuses` do not count. `shared_by_app`: the limit is the OAuth app's, over all of its credentials.
+    """
+
+    name: str
+    allowed_requests: int = 0
+    interval: float = 1.0
+    max_concurrent_requests: int = 0
+    path: str | None = None
+    costs: tuple[tuple[str, int], ...] = ()
+    uncounted_statuses: tuple[int, ...] = ()
+    shared_by_app: bool = False
+
+    def __post_init__(self) -> None:
+        """Raises ValueError that says what is wrong."""
+        if self.allowed_requests < 0 or self.max_concurrent_requests < 0 or self.interval <= 0:
+            raise ValueError(f"limit {self.name}: numbers must not be negative")
+        if not self.allowed_requests and not self.max_concurrent_requests:
+            raise ValueError(f"limit {self.name}: it limits nothing")
+        if self.path is not None and re.compile(self.path).groups and self.interval > 10:
+            raise ValueError(f"limit {self.name}: a limit of each endpoint is at most 10 s long")
+
+
+class LimitReading(msgspec.Struct, frozen=True, kw_only=True):
+    """What an answer says of one of the provider's limits; believed where it is stricter than our own count.
+
+    `window` names a `LimitWindow`; None: the credential as a whole. `remaining` units are left, `reset_seconds` from
+    now it is whole again, `allowed_requests` is its size. `is_exceeded`: this request was refused because of it;
+    `after_seconds` is the provider's own time to wait, where it names one.
+    """
+
+    window: str | None = None
+    remaining: int | None = None
+    reset_seconds: float | None = None
+    allowed_requests: int | None = None
+    is_exceeded: bool = False
+    after_seconds: float | None = None
+    because: str = ""
+
+
 class CredentialField(msgspec.Struct, frozen=True, kw_only=True):
     """One of a credential's properties. `aliases` are names that it had before."""
 
@@ -114,9 +160,10 @@ class CredentialKind(msgspec.Struct, frozen=True, kw_only=True):
     `account_of` tells it from the properties, where the provider does not. `data_set_of` names which of the account's
     data sets the credential opens, where it has several. `identity_of` adds to the identity what distinguishes keys of
     one account that can see different things.
-    `rate_limit` is the allotment of such a credential. `grant` says how its access token is obtained: `headers` then
-    finds it among the properties, as `access_token`. `remedy` is a sentence on what to do when the API no longer lets
-    the credential in.
+    `rate_limit` is the allotment of a sync of such a credential; `limits` are the provider's own, on which all that is
+    done with the credential draws. Without properties they are the strictest. `grant` says how its access token is
+    obtained: `headers` then finds it among the properties, as `access_token`. `remedy` is a sentence on what to
+    do when the API no longer lets the credential in.
     """
 
     name: str
@@ -132,6 +179,7 @@ class CredentialKind(msgspec.Struct, frozen=True, kw_only=True):
     identity_of: Callable[[Mapping[str, Any]], str | None]
     refuse: Callable[[Mapping[str, Any]], str | None] = lambda properties: None
     rate_limit: Callable[[Mapping[str, Any]], RateLimit]
+    limits: Callable[[Mapping[str, Any]], tuple[LimitWindow, ...]] = lambda properties: ()
     grant: Grant | None = None
     remedy: str = "Replace its key."
 
@@ -331,7 +379,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     """An API that can be synced.
 
     `classify` says what an answer that is no success means: it returns an error of `domain.errors`. It is never asked
-    about a 2xx.
+    about a 2xx. `read_limits` is asked about every answer: what it says of the provider's limits.
     """
 
     name: str
@@ -345,6 +393,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     request_timeout_seconds: float = 30.0
     oauth_app: OAuthAppFields | None = None
     classify: Callable[[Request, Answer], Exception]
+    read_limits: Callable[[Request, Answer], tuple[LimitReading, ...]] = lambda request, answer: ()
 
     def __post_init__(self) -> None:
         """Raises ValueError that names the collection and what is wrong with it."""

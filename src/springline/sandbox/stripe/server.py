@@ -101,6 +101,8 @@ def fill(sandbox: StripeSandbox, *, customers: int) -> None:
         "subscription": customers // 10,
         "invoice": customers // 5,
     }
+    few = min(customers // 20, 100)
+    counts |= {kind.name: few for kind in sandbox.collections if kind.name not in counts}
     for name, count in counts.items():
         if customers:
             seed_objects(
