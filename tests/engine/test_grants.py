@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from tests.support.hub_side import APP_ID, INSTALLATION, HubSide, app_pem, hub_side, pem_of
 from tests.support.made import SECRET_KEY
 from tests.support.providers import HUB, HUB_APP, HUB_USER
+from tests.support.waiting import until
 
 from springline.domain.credentials import Credential, Properties
 from springline.domain.errors import AppRefused, CredentialDead, RetryLater
@@ -388,6 +389,33 @@ async def test_a_process_that_slept_through_its_claim_brings_the_token_that_coun
         await user.time_passes(timedelta(hours=2))
         assert await user.token(other) != token
     assert side.refusals == ["bad_refresh_token"]
+
+
+async def test_a_database_that_is_away_when_the_answer_comes_costs_nothing(
+    user: Account, side: HubSide, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The refresh token is spent, and its successor is nowhere but in memory."""
+    name = await user.database.fetch_value("SELECT current_database()")
+    others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()"
+    outside = await user.database.connect_apart()
+
+    async def take_it_away() -> None:
+        side.before_answer = None
+        await outside.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+        await outside.execute(others, name)
+
+    side.before_answer = take_it_away
+    async with user.process() as process:
+        asking = asyncio.create_task(user.token(process))
+        await until(lambda: "grants.not_stored_yet" in caplog.messages, what="a first try to store it")
+        await outside.execute(f'ALTER DATABASE "{name}" RESET default_transaction_read_only')
+        await outside.execute(others, name)
+        token = await asking
+        assert await user.token(process) == token
+        await user.time_passes(timedelta(hours=2))
+        assert await user.token(process) != token
+    await outside.close()
+    assert side.refusals == []
 
 
 async def test_other_properties_void_the_token(account: Account, side: HubSide) -> None:
