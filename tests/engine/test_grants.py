@@ -20,9 +20,9 @@ from springline.domain.errors import AppRefused, CredentialDead, RetryLater
 from springline.domain.oauth_apps import OAuthApp
 from springline.domain.secrets import Secret
 from springline.engine.fetch import Fetcher, HttpClient, Origin
-from springline.engine.grants import Grants, TokenEndpoint
+from springline.engine.grants import Grants, PermitOf, TokenEndpoint, no_permit
 from springline.engine.maintenance.grants import GrantRenewal
-from springline.engine.quotas import Priority, SyncQuota
+from springline.engine.quotas import Permit, Priority, SyncQuota
 from springline.providers.vocabulary import CredentialKind, RateLimit, Request
 from springline.store.credentials import CredentialStore
 from springline.store.database import Database
@@ -53,7 +53,9 @@ class Account:
     passed: timedelta = timedelta()
 
     @asynccontextmanager
-    async def process(self, *, our_clock_is_ahead: timedelta = timedelta()) -> AsyncIterator[OneProcess]:
+    async def process(
+        self, *, our_clock_is_ahead: timedelta = timedelta(), permit_of: PermitOf = no_permit
+    ) -> AsyncIterator[OneProcess]:
         box = SecretBox([SECRET_KEY])
         client = HttpClient.open()
         endpoint = TokenEndpoint(
@@ -62,7 +64,7 @@ class Account:
             now=lambda: datetime.now(UTC) + self.passed + our_clock_is_ahead,
         )
         store = GrantStore(self.database, box)
-        grants = Grants(store, OAuthAppStore(self.database, box), endpoint)
+        grants = Grants(store, OAuthAppStore(self.database, box), endpoint, permit_of=permit_of)
         try:
             yield OneProcess(grants, store)
         finally:
@@ -317,9 +319,19 @@ async def test_a_wrong_key_is_the_apps_fault(account: Account, side: HubSide) ->
 
 async def test_a_token_that_is_withdrawn_before_its_end_is_replaced(account: Account, side: HubSide) -> None:
     ours = account.credential
-    async with account.process() as process:
+    limit = RateLimit(allowed_requests=100, interval=1.0, max_concurrent_requests=1)
+    quota = SyncQuota(limit, clock=asyncio.get_running_loop().time)
+    permits: list[int] = []
+
+    @asynccontextmanager
+    async def permit_of(credential_no: int) -> AsyncIterator[Permit | None]:
+        async with quota.permit(Priority.waiting) as permit:
+            permits.append(credential_no)
+            yield permit
+
+    # One request at once: who waits for a token holds no permit that the request for it needs.
+    async with account.process(permit_of=permit_of) as process:
         client = HttpClient.open()
-        quota = SyncQuota(RateLimit(allowed_requests=100, interval=1.0), clock=asyncio.get_running_loop().time)
         origin = Origin(
             HUB,
             HUB_APP,
@@ -340,6 +352,7 @@ async def test_a_token_that_is_withdrawn_before_its_end_is_replaced(account: Acc
         with pytest.raises(CredentialDead):
             await fetcher.fetch(request, Priority.poll)
         assert side.asked_times == 2
+        assert permits == [ours.credential_no] * 2
         await client.close()
 
 
