@@ -24,6 +24,7 @@ COMMANDS = [
     "workers",
     "migrate",
     "orgs",
+    "keys",
     "sandbox",
 ]
 
