@@ -19,6 +19,7 @@ from springline.domain.secrets import Secret
 from springline.engine.connect import CredentialCheck
 from springline.engine.fetch import HttpClient
 from springline.engine.grants import Grants, TokenEndpoint
+from springline.engine.key_rotation import Rotated, rotate_keys
 from springline.engine.maintenance.grants import GrantRenewal
 from springline.engine.maintenance.service import Maintenance
 from springline.engine.owners import Owners
@@ -51,6 +52,7 @@ from springline.store.private_files import (
 from springline.store.quotas import HeldCredential, QuotaStore
 from springline.store.records import RecordStore
 from springline.store.retention import RetentionStore
+from springline.store.secret_rotation import SecretRotation
 from springline.store.secrets import SecretBox, SecretError, check_secret_keys
 
 log = telemetry.logger("process")
@@ -142,6 +144,12 @@ async def create_organisation(settings: Settings, name: str) -> Organisation:
         except OrganisationExists:
             raise StartError(f"there is an organisation {name!r} already; choose another name") from None
     return Organisation(str(made.org_id), made.name, token.reveal())
+
+
+async def rotate_secret_keys(settings: Settings) -> Rotated:
+    """Brings every stored secret under the first secret key."""
+    async with _one_clear_line(), _open(settings) as base:
+        return await rotate_keys(SecretRotation(base.database, base.box), base.box, PROVIDERS)
 
 
 async def list_organisations(settings: Settings) -> Sequence[Organisation]:

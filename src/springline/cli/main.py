@@ -15,6 +15,7 @@ from springline.cli import (
     demo,
     events,
     holds,
+    keys,
     oauth_apps,
     orgs,
     output,
@@ -71,6 +72,7 @@ for _command in (
     workers.workers,
     serve.migrate,
     orgs.orgs,
+    keys.keys,
     sandbox.sandbox,
 ):
     commands.add_command(_command)
