@@ -20,6 +20,7 @@ SHOWN_DATA_DIR: Final = "/home/you/.local/share/springline"
 #: Shown addresses, and whose they are.
 SPRINGLINE_PORT: Final = "7376"
 SANDBOX_PORT: Final = "12111"
+GITHUB_SANDBOX_PORT: Final = "12112"
 
 _WITHIN_SECONDS: Final = 25.0
 _AGAIN_SECONDS: Final = 0.1
@@ -165,7 +166,10 @@ class Reader:
         for shown, own in self.shown.items():
             text = own.join(re.split(rf"(?<!\w){re.escape(shown)}(?!\w)", text))
         text = text.replace(SHOWN_DATA_DIR, str(self.data_dir))
-        return text.replace("springline sandbox stripe", f"springline sandbox stripe --port {self.shown[SANDBOX_PORT]}")
+        for command, port in (("sandbox stripe", SANDBOX_PORT), ("sandbox github", GITHUB_SANDBOX_PORT)):
+            if port in self.shown:
+                text = text.replace(f"springline {command}", f"springline {command} --port {self.shown[port]}")
+        return text
 
     def _as_shown(self, text: str) -> str:
         return text.replace(str(self.data_dir), SHOWN_DATA_DIR).replace(str(self.folder), "/home/you")
