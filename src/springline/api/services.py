@@ -17,8 +17,10 @@ from springline.store.credentials import CredentialStore
 from springline.store.database import Database
 from springline.store.deliveries import DeliveryStore
 from springline.store.events import EventStore
+from springline.store.grants import GrantStore
 from springline.store.holds import HoldStore
 from springline.store.leases import LeaseStore, Process
+from springline.store.oauth_apps import OAuthAppStore
 from springline.store.records import RecordStore
 from springline.store.secrets import SecretBox
 from springline.store.streams import StreamStore
@@ -43,6 +45,8 @@ class Services:
     streams: StreamStore
     syncs: SyncStore
     credentials: CredentialStore
+    oauth_apps: OAuthAppStore
+    grants: GrantStore
     consumers: ConsumerStore
     tokens: TokenStore
     records: RecordStore
@@ -91,6 +95,8 @@ class Services:
             streams=StreamStore(database),
             syncs=SyncStore(database),
             credentials=CredentialStore(database, secrets),
+            oauth_apps=OAuthAppStore(database, secrets),
+            grants=GrantStore(database, secrets),
             consumers=ConsumerStore(database),
             tokens=TokenStore(database),
             records=records,

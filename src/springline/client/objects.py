@@ -100,6 +100,23 @@ class Credential(ApiObject, kw_only=True):
     updated_at: datetime
 
 
+class OAuthApp(ApiObject, kw_only=True):
+    """Secrets are asterisks, unless they were asked for. `app_id` and `private_key` are a GitHub App's."""
+
+    id: str
+    name: str
+    provider: str
+    client_id: str
+    client_secret: str | None = None
+    app_id: int | str | None = None
+    private_key: str | None = None
+    redirect_uris: list[str] = []
+    metadata: dict[str, Any] = {}
+    health: HealthPart | None = None
+    created_at: datetime
+    updated_at: datetime
+
+
 class Sync(ApiObject, kw_only=True):
     id: str
     provider: str
@@ -345,6 +362,7 @@ class CredentialField(msgspec.Struct, kw_only=True):
 class CredentialKind(msgspec.Struct, kw_only=True):
     name: str
     fields: list[CredentialField] = []
+    needs_oauth_app: bool = False
 
 
 class Detection(msgspec.Struct, kw_only=True):

@@ -9,6 +9,7 @@ from springline.client.consuming import Messages
 from springline.client.credentials import Credentials
 from springline.client.errors import ApiError
 from springline.client.events import EventReads
+from springline.client.oauth_apps import OAuthApps
 from springline.client.providers import Providers
 from springline.client.records import RecordReads
 from springline.client.streams import Streams
@@ -29,6 +30,7 @@ class SpringlineClient:
         self.streams = Streams(self._connection)
         self.syncs = Syncs(self._connection)
         self.credentials = Credentials(self._connection)
+        self.oauth_apps = OAuthApps(self._connection)
         self.consumers = Consumers(self._connection)
         self.providers = Providers(self._connection)
         self.records = RecordReads(self._connection)

@@ -288,6 +288,7 @@ def _activity(part: CollectionSession, works: Sequence[WorkStanding], clock: _Cl
         ("backfill", "backfill", f"It is read for the first time: {counted}."),
         ("sweep", "sweep", "It is walked over, to find what is gone and what no event reported."),
         ("feed", "poll", "The provider is asked what has changed."),
+        ("poll", "poll", "The provider is asked what has changed."),
     )
     for name, doing, says in named:
         if name in running:

@@ -34,17 +34,25 @@ FULL_LOOK_SECONDS: Final = 30.0
 #: No transaction of ours lasts longer than 5 s.
 _OVERLAP_SECONDS: Final = 10.0
 _RELEASE_SECONDS: Final = 2.0
+#: Who had to take what another should have taken gives nothing away for so many minimum stays.
+_KEEP_STAYS: Final = 20
 
 
 class Leasing:
     """One worker's leases. `on_lost` is awaited when the worker's lease is over: nothing of it may run on."""
 
     def __init__(
-        self, leases: LeaseStore, *, lease_seconds: float, metrics: Metrics, on_lost: Callable[[], Awaitable[None]]
+        self,
+        leases: LeaseStore,
+        *,
+        lease_seconds: float,
+        metrics: Metrics,
+        on_lost: Callable[[], Awaitable[None]],
+        minimum_stay_seconds: float = MINIMUM_STAY_SECONDS,
     ) -> None:
         self._leases = leases
         self._lease_seconds = lease_seconds
-        self._stay_seconds = min(MINIMUM_STAY_SECONDS, lease_seconds)
+        self._stay_seconds = min(minimum_stay_seconds, lease_seconds)
         self._metrics = metrics
         self._on_lost = on_lost
         self._process = this_process()
@@ -65,7 +73,9 @@ class Leasing:
         self._full_look_at = 0.0
         self._members: frozenset[int] = frozenset()
         self._members_since = 0.0
+        #: What was free beyond our share at the last look, and since when it has not become less.
         self._left: tuple[int, float] = (0, 0.0)
+        self._keep_until = 0.0
         metrics.gauges[LEASES_HELD] = lambda: len(self._held)
 
     def may_start(self) -> bool:
@@ -74,6 +84,11 @@ class Leasing:
         return boot_time() < self._lease_until - margin
 
     # looks ---------------------------------------------------------------------------------------
+
+    @property
+    def seconds_left(self) -> float:
+        """Until somebody else may hold what this worker holds."""
+        return self._lease_until - boot_time()
 
     async def look(self, *, may_claim: bool) -> None:
         """Registers if need be, claims what is free up to the fair share, and learns what is to run."""
@@ -94,6 +109,10 @@ class Leasing:
         self._looked_at = looked_at
         await self._say_held(worker_no)
 
+    def distrust(self) -> None:
+        """Something failed on the way: the database may hold what we do not know of, or not what we think."""
+        self._full_look_at = 0.0
+
     async def confirm(self, credential_nos: list[int]) -> None:
         """Reads again what is to run for these credentials, and sees to it that it may write (I3)."""
         worker_no = self.worker_no
@@ -112,13 +131,14 @@ class Leasing:
         if worker_no is None:
             return
         given = set(credential_nos)
+        credentials = len(self._held.keys() - given)
+        syncs = sum(version.credential_no not in given for version in self.syncs.values())
+        await self._leases.hand_over(worker_no, credential_nos, credentials=credentials, syncs=syncs)
         self._forget_syncs(lambda version: version.credential_no in given)
         for credential_no in given:
             self._held.pop(credential_no, None)
         self.surplus = []
-        self._said = (len(self._held), len(self.syncs))
-        credentials, syncs = self._said
-        await self._leases.hand_over(worker_no, credential_nos, credentials=credentials, syncs=syncs)
+        self._said = (credentials, syncs)
         self._metrics.leases_handed_over += len(credential_nos)
         log.info("worker.handed_over", credentials=len(credential_nos), held=credentials)
 
@@ -137,7 +157,6 @@ class Leasing:
         if self._former is not None:
             await self._leases.remove_workers([self._former])
             self._former = None
-        await self._leases.remove_expired_workers()
         log.info("worker.registered", worker_no=worker_no)
 
     async def _look_around(self, worker_no: int) -> Surroundings:
@@ -145,11 +164,11 @@ class Leasing:
         lease must run out."""
         peers, free = await self._leases.look_around()
         others = [peer for peer in peers if peer.worker_no != worker_no]
-        gone = [peer.worker_no for peer in others if self._is_gone(peer)]
+        gone = {peer.worker_no for peer in others if self._is_gone(peer)}
         if gone:
-            await self._leases.remove_workers(gone)
-            free += sum(peer.credentials for peer in others if peer.worker_no in gone and peer.lives)
+            await self._leases.remove_workers(sorted(gone))
         living = [peer for peer in others if peer.lives and peer.worker_no not in gone]
+        free += sum(peer.credentials for peer in others) - sum(peer.credentials for peer in living)
         members = frozenset(peer.worker_no for peer in living)
         if members != self._members:
             self._members, self._members_since = members, time.monotonic()
@@ -164,7 +183,9 @@ class Leasing:
         """Takes what is missing of the fair share, and finds what is too much of it."""
         now = time.monotonic()
         share = balance(len(self._held), others=[peer.credentials for peer in peers], free=free)
-        take = max(share.take, self._left_lying(free, now))
+        take = share.take or self._left_lying(free, now)
+        if share.take:
+            self._left = (0, now)
         claimed: list[int] = []
         if take and may_claim:
             claimed = await self._leases.claim(worker_no, at_most=min(take, CLAIM_AT_MOST))
@@ -174,7 +195,8 @@ class Leasing:
             log.info("worker.claimed", credentials=len(claimed), held=len(self._held))
         self.has_more_to_claim = take > len(claimed) > 0
         self.surplus = []
-        if share.give and now - self._members_since >= self._stay_seconds:
+        # One batch after the other: what is free already waits for somebody.
+        if share.give and free == 0 and now > max(self._keep_until, self._members_since + self._stay_seconds):
             long_held = (no for no, since in self._held.items() if now - since >= self._stay_seconds)
             most = min(share.give, HAND_OVER_AT_ONCE)
             self.surplus = [no for no, _ in zip(long_held, range(most), strict=False)]
@@ -183,13 +205,19 @@ class Leasing:
     def _left_lying(self, free: int, now: float) -> int:
         """What is free beyond our share and for so long that those whose share it is will not take it."""
         before, since = self._left
-        if free == 0 or free < before:
+        if before == 0 or free < before:
             since = now
         self._left = (free, since)
-        return free if now - since > self._lease_seconds / 4 else 0
+        if free == 0 or now - since < self._lease_seconds / 4:
+            return 0
+        # Somebody lives and takes nothing: what we gave it would lie there again.
+        self._keep_until = now + _KEEP_STAYS * self._stay_seconds
+        return free
 
     async def _look_at_everything(self, worker_no: int) -> None:
         now = time.monotonic()
+        await self._leases.free_all_lost()
+        await self._leases.remove_expired_workers()
         held = await self._leases.list_held_credentials(worker_no)
         if self.worker_no != worker_no:
             return

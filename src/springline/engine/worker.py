@@ -10,17 +10,16 @@ from contextlib import suppress
 from typing import Any, Final
 
 from springline import telemetry
-from springline.domain.quotas import MARGIN
 from springline.engine.explain import RunExplanation
 from springline.engine.fetch import Fetcher, HttpClient, Origin
 from springline.engine.leasing import Leasing
 from springline.engine.page_commit import StreamWriters
-from springline.engine.quotas import WAITED_OUT_SECONDS, SyncQuota
+from springline.engine.quota_owner import QuotaOwner
 from springline.engine.record_writes import RecordWriter
 from springline.engine.session import SyncSession
 from springline.engine.sync_run import SyncRun
 from springline.metrics import SYNCS_RUNNING, Metrics
-from springline.providers.vocabulary import Provider, RateLimit
+from springline.providers.vocabulary import Provider
 from springline.store.database import UNAVAILABLE
 from springline.store.leases import LeasedSync, LeasedVersion, LeaseStore
 from springline.store.records import RecordStore
@@ -42,10 +41,16 @@ _SPREAD_SHARE: Final = 0.1
 _START_AGAIN_SECONDS: Final = 30.0
 
 OpenProperties = Callable[[LeasedSync], Awaitable[Mapping[str, Any]]]
+RenewAccess = Callable[[LeasedSync], Awaitable[bool]]
+
+
+async def _cannot_renew(sync: LeasedSync) -> bool:
+    return False
 
 
 class Worker:
-    """Runs the syncs of the credentials that it holds. `open_properties` decrypts a sync's credential."""
+    """Runs the syncs of the credentials that it holds. `open_properties` decrypts a sync's credential; `renew_access`
+    is told that the provider refuses it, and says whether to open it again."""
 
     def __init__(
         self,
@@ -57,7 +62,9 @@ class Worker:
         providers: Mapping[str, Provider],
         base_url_of: Callable[[Provider], str],
         open_properties: OpenProperties,
+        quotas: QuotaOwner,
         lease_seconds: float,
+        renew_access: RenewAccess = _cannot_renew,
         metrics: Metrics | None = None,
     ) -> None:
         metrics = metrics or Metrics()
@@ -68,13 +75,15 @@ class Worker:
         self._providers = providers
         self._base_url_of = base_url_of
         self._open_properties = open_properties
+        self._renew_access = renew_access
         self._lease_seconds = lease_seconds
         self._leasing = Leasing(leases, lease_seconds=lease_seconds, metrics=metrics, on_lost=self._on_lease_lost)
         self._runs: dict[int, tuple[LeasedVersion, SyncRun]] = {}
-        #: With the lease epoch in which each was worked out: what happened in others is not known to it.
-        self._quotas: dict[int, tuple[int, SyncQuota]] = {}
-        self._not_before: dict[int, float] = {}
-        #: Syncs that could not be taken up, with what went wrong.
+        self._quotas = quotas
+        quotas.follow(self)
+        #: Syncs that could not be taken up, as they are configured: when to try again.
+        self._not_before: dict[int, tuple[LeasedVersion, float]] = {}
+        #: The same, with what went wrong.
         self._not_started: dict[int, str] = {}
         self._due: list[tuple[float, int, SyncRun]] = []
         self._order = itertools.count()
@@ -107,16 +116,20 @@ class Worker:
                     await self._turn()
                 except UNAVAILABLE as error:
                     log.warning("worker.database_unavailable", error=error)
-                    self._look_at = time.monotonic() + 1.0
+                    self._look_again_soon()
                 except Exception as error:  # whatever it is, the other syncs go on
                     log.error("worker.failed", error=error)  # noqa: TRY400
-                    self._look_at = time.monotonic() + 1.0
+                    self._look_again_soon()
                 await self._wait()
         finally:
             renewing.cancel()
             stopping.cancel()
             await asyncio.gather(renewing, stopping, return_exceptions=True)
             await self._drain()
+
+    def _look_again_soon(self) -> None:
+        self._leasing.distrust()
+        self._look_at = time.monotonic() + 1.0
 
     async def _turn(self) -> None:
         now = time.monotonic()
@@ -131,7 +144,7 @@ class Worker:
             if not self._is_awaited(run, at):
                 continue  # it was scheduled anew since, or is over
             run.scheduled_at = float("inf")
-            if self._may_start():
+            if self.may_start():
                 run.start_due(now)
                 self._schedule(run)
             else:
@@ -149,19 +162,21 @@ class Worker:
         leasing = self._leasing
         # What is claimed and not taken up would wait here while another worker could run it.
         await leasing.look(may_claim=len(self._missing()) < STARTS_AT_ONCE)
-        over = [version.credential_no for version, run in self._runs.values() if run.is_over]
         surplus = set(leasing.surplus)
+        over = {version.credential_no for version, run in self._runs.values() if run.is_over}
         await self._stop_runs(
             no
             for no, (version, run) in self._runs.items()
             if leasing.syncs.get(no) != version or run.is_over or version.credential_no in surplus
         )
+        for credential_no in surplus:
+            self._quotas.give_up(credential_no)
         if surplus:
             await leasing.hand_over(leasing.surplus)
-        await leasing.confirm(sorted(set(over) - surplus))  # somebody fenced them off
+        await leasing.confirm(sorted(over - surplus))  # somebody fenced them off
         wanted = leasing.syncs
-        self._quotas = {no: known for no, known in self._quotas.items() if no in wanted or known[1].used()}
-        self._not_before = {no: at for no, at in self._not_before.items() if no in wanted}
+        self._quotas.keep_only(wanted)
+        self._not_before = {no: held for no, held in self._not_before.items() if wanted.get(no) == held[0]}
         self._not_started = {no: why for no, why in self._not_started.items() if no in wanted and no not in self._runs}
         missing = self._missing()
         await self._start_some(missing)
@@ -171,7 +186,8 @@ class Worker:
     def _missing(self) -> list[int]:
         """Syncs that are to run and do not, though nothing is known against it."""
         now = time.monotonic()
-        return [no for no in self._leasing.syncs if no not in self._runs and self._not_before.get(no, 0.0) <= now]
+        idle = self._leasing.syncs.keys() - self._runs.keys()
+        return sorted(no for no in idle if no not in self._not_before or self._not_before[no][1] <= now)
 
     async def _start_some(self, missing: list[int]) -> None:
         spread = min(_SPREAD_SECONDS * (len(missing) - 1), _SPREAD_SHARE * self._lease_seconds)
@@ -197,7 +213,7 @@ class Worker:
             log.error("worker.sync_not_started", error=error, sync_no=sync_no)  # noqa: TRY400
             self._not_started[sync_no] = type(error).__name__
         if run is None:
-            self._not_before[sync_no] = time.monotonic() + _START_AGAIN_SECONDS
+            self._not_before[sync_no] = version, time.monotonic() + _START_AGAIN_SECONDS
         elif self._is_current(run):
             self._push(run, max(run.due_at, first_due_at))
 
@@ -205,8 +221,18 @@ class Worker:
         await self._stop_runs(self._runs)
         self.wake()
 
-    def _may_start(self) -> bool:
+    @property
+    def worker_no(self) -> int | None:
+        """As which it holds leases now; None: it holds none."""
+        return self._leasing.worker_no
+
+    def may_start(self) -> bool:
+        """Not in the lease's last seconds: a request's answer would come when somebody else holds it."""
         return self._leasing.may_start()
+
+    def _lease_left(self) -> float:
+        """Seconds until somebody else may hold it."""
+        return self._leasing.seconds_left
 
     # runs ----------------------------------------------------------------------------------------
 
@@ -220,12 +246,13 @@ class Worker:
         kind = provider.find_kind(sync.kind)
         if kind is None:
             return None
-        quota = await self._quota(sync)
+        quota = await self._quotas.sync_quota(sync)
         origin = Origin(
             provider,
             kind,
             base_url=self._base_url_of(provider),
             open_properties=lambda: self._open_properties(sync),
+            renew=lambda: self._renew_access(sync),
         )
         writer = self._writers.writer(sync.stream_no)
         # What an earlier run of this sync had handed over counts as done before this one looks where it stands.
@@ -233,7 +260,7 @@ class Worker:
         session = SyncSession(
             sync,
             provider,
-            fetcher=Fetcher(self._client, origin, quota, may_start=self._may_start),
+            fetcher=Fetcher(self._client, origin, quota, may_start=self.may_start, lease_left=self._lease_left),
             quota=quota,
             records=RecordWriter(
                 sync_no=sync_no,
@@ -250,34 +277,6 @@ class Worker:
         self._runs[sync_no] = (version, run)
         log.info("sync.started", sync_id=sync.sync_id, provider=sync.provider)
         return run
-
-    async def _quota(self, sync: LeasedSync) -> SyncQuota:
-        """The sync's quota: kept over a change of configuration, worked out anew after a takeover."""
-        limit = RateLimit(**sync.rate_limit)
-        epoch, known = self._quotas.get(sync.sync_no, (None, None))
-        if epoch != sync.lease_epoch:
-            known = None
-        if known is not None and known.limit == limit:
-            return known
-
-        async def open_block(starts: int) -> None:
-            await self._leases.open_quota_block(sync.sync_no, starts, keep_seconds=2 * limit.interval)
-
-        quota = SyncQuota(limit, clock=time.monotonic, open_block=open_block)
-        if known is not None:
-            # What was started under the old limit counts under the new one.
-            quota.assume_used(known.used(), age_seconds=0.0)
-        elif limit.interval <= WAITED_OUT_SECONDS:
-            # Whatever the former holder started is waited out; the first holder follows on nobody.
-            if sync.lease_epoch > sync.first_epoch:
-                quota.slow_down(limit.interval * (1 + MARGIN))
-        else:
-            blocks = await self._leases.list_quota_blocks(sync.sync_no)
-            for block, following in zip(blocks, [*blocks[1:], None][: len(blocks)], strict=True):
-                # A block's starts lie between its opening and the next one's.
-                quota.assume_used(block.starts, age_seconds=following.age_seconds if following else 0.0)
-        self._quotas[sync.sync_no] = (sync.lease_epoch, quota)
-        return quota
 
     def _is_current(self, run: SyncRun) -> bool:
         held = self._runs.get(run.sync_no)

@@ -35,7 +35,7 @@ class Peer(NamedTuple):
 
 
 class Surroundings(NamedTuple):
-    """All workers, and how many credentials have something to do and no living holder."""
+    """Workers, and how many credentials have something to do and no holder."""
 
     peers: list[Peer]
     free: int
@@ -101,13 +101,6 @@ class LeasedSync(NamedTuple):
     sources: dict[str, LeasedSource]
 
 
-class QuotaBlock(NamedTuple):
-    """Starts of requests that were written ahead, and how long ago."""
-
-    starts: int
-    age_seconds: float
-
-
 class Holder(NamedTuple):
     """Who holds the lease of a sync's credential (None: nobody who lives), and how many workers live at all."""
 
@@ -166,11 +159,17 @@ class LeaseStore:
     async def claim(self, worker_no: int, *, at_most: int = CLAIM_AT_MOST) -> list[int]:
         """Takes credentials without a living holder, and fences older holders off (I3). Returns their numbers."""
         async with self._database.transaction() as connection:
+            await connection.execute(self._sql["free_lost"], False)
             rows = await connection.fetch(self._sql["claim_credentials"], worker_no, min(at_most, CLAIM_AT_MOST))
             claimed = [row["credential_no"] for row in rows]
             if claimed:
                 await connection.execute(self._sql["raise_fences"], worker_no, claimed)
+                await connection.execute(self._sql["say_claimed"], worker_no, len(claimed))
         return claimed
+
+    async def free_all_lost(self) -> None:
+        """Frees what workers hold whose lease is over, whatever they said that they hold."""
+        await self._database.execute(self._sql["free_lost"], True)
 
     async def raise_fences(self, worker_no: int, credential_nos: list[int]) -> None:
         """Lets the worker, and nobody else, write for the syncs of credentials that it holds (I3)."""
@@ -234,16 +233,6 @@ class LeaseStore:
 
     async def save_credential_health(self, credential_no: int, health: Any) -> None:
         await self._database.execute(self._sql["save_credential_health"], credential_no, health)
-
-    async def list_quota_blocks(self, sync_no: int) -> list[QuotaBlock]:
-        """Oldest first."""
-        rows = await self._database.fetch(self._sql["list_quota_blocks"], sync_no)
-        return [QuotaBlock(row["starts"], row["age_seconds"]) for row in rows]
-
-    async def open_quota_block(self, sync_no: int, starts: int, *, keep_seconds: float) -> None:
-        """Records starts ahead of use, and forgets blocks older than `keep_seconds`."""
-        await self._database.execute(self._sql["open_quota_block"], sync_no, starts)
-        await self._database.execute(self._sql["close_quota_blocks"], sync_no, keep_seconds)
 
 
 def _process(row: Row) -> Process:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _HEX = "0123456789abcdef"
 _MOST_HISTORIES = 64
+_GHOST: Row = {"id": 10_137, "login": "ghost"}
+"""github.com/ghost: the author of what deleted accounts wrote."""
 
 
 class World:
@@ -139,10 +141,13 @@ class World:
         return None if row is None else msgspec.Raw(self.text(name, row, view))
 
     def account(self, account_id: int | None) -> msgspec.Raw | None:
-        """A user or an organization as objects show their owner, author or actor."""
-        if self.tables["user"].get(account_id) is not None:
-            return self.embedded("user", account_id)
-        return self.embedded("organization", account_id, "owner")
+        """A user or an organization as objects show their owner, author or actor; who has left is a ghost."""
+        if account_id is None:
+            return None
+        if self.tables["organization"].get(account_id) is not None:
+            return self.embedded("organization", account_id, "owner")
+        user = self.tables["user"].get(account_id)
+        return msgspec.Raw(self.text("user", _GHOST if user is None else user, "list"))
 
     def login(self, account_id: int) -> str:
         row = self.tables["user"].get(account_id) or self.tables["organization"].get(account_id)

@@ -24,7 +24,8 @@ CREATE INDEX syncs_configured ON syncs (configured_at);
 -- Whether a credential has something to do, without its syncs' rows.
 CREATE INDEX syncs_active ON syncs (credential_no) WHERE status = 'active' AND deleted_at IS NULL;
 
--- A worker that is forgotten holds nothing: free credentials are found by index, never by looking up each one's holder.
+-- What nobody holds is found without looking up each credential's holder: a worker that is forgotten holds nothing.
+CREATE INDEX credentials_free ON credentials (credential_no) WHERE lease_worker_no IS NULL;
 UPDATE credentials SET lease_worker_no = NULL
 WHERE lease_worker_no IS NOT NULL AND lease_worker_no NOT IN (SELECT worker_no FROM workers);
 ALTER TABLE credentials ADD CONSTRAINT credentials_lease_worker

@@ -3,11 +3,6 @@
 
 -- holds -----------------------------------------------------------------------------------------
 
--- kind: record | page | deletion (stopped by the share limit; the engine acts on what was decided).
-ALTER TABLE holds
-    ADD COLUMN status     text NOT NULL DEFAULT 'held' CHECK (status IN ('held', 'applied', 'discarded')),
-    ADD COLUMN decided_us bigint,
-    ADD COLUMN count      integer NOT NULL DEFAULT 1;  -- records concerned
 CREATE INDEX holds_sync ON holds (stream_no, sync_no, hold_id);
 
 -- deliveries ------------------------------------------------------------------------------------

@@ -17,15 +17,13 @@ UPDATE workers SET credentials = $2, syncs = $3 WHERE worker_no = $1
 
 -- look_around --
 -- Every worker with what it holds (one of an older release does not say, so it is counted), and beside each the number
--- of credentials that have something to do and no living holder.
+-- of credentials that have something to do and no holder.
 SELECT w.worker_no, w.boot_id, w.pid_namespace, w.process_start, w.expires_at > now() AS lives,
     coalesce(w.credentials, (SELECT count(*) FROM credentials c WHERE c.lease_worker_no = w.worker_no)) AS credentials,
     (SELECT count(*) FROM credentials c
-     WHERE (c.lease_worker_no IS NULL OR c.lease_worker_no = ANY (ARRAY(
-            SELECT gone.worker_no FROM workers gone WHERE gone.expires_at <= now())))
-        AND EXISTS (
-            SELECT 1 FROM syncs s
-            WHERE s.credential_no = c.credential_no AND s.status = 'active' AND s.deleted_at IS NULL)) AS free
+     WHERE c.lease_worker_no IS NULL AND EXISTS (
+        SELECT 1 FROM syncs s
+        WHERE s.credential_no = c.credential_no AND s.status = 'active' AND s.deleted_at IS NULL)) AS free
 FROM workers w ORDER BY w.worker_no
 
 -- list_workers --
@@ -50,15 +48,23 @@ DELETE FROM workers WHERE worker_no = ANY ($1)
 -- Forgets workers whose lease is long over.
 DELETE FROM workers WHERE expires_at < clock_timestamp() - interval '1 hour'
 
+-- free_lost --
+-- Frees what workers hold whose lease is over: those that say that they hold something, or ($1) all of them.
+WITH lost AS (
+    SELECT worker_no FROM workers WHERE expires_at <= now() AND ($1::boolean OR coalesce(credentials, 1) > 0)
+), freed AS (
+    UPDATE credentials c SET lease_worker_no = NULL FROM lost WHERE c.lease_worker_no = lost.worker_no
+)
+UPDATE workers w SET credentials = 0, syncs = 0 FROM lost WHERE w.worker_no = lost.worker_no
+
 -- claim_credentials --
--- Takes credentials that have something to do and no living holder. Their epoch grows: older holders are fenced off.
--- Who holds a row is asked of the row itself, not by a join: only that is looked at again when another worker took it
--- between our snapshot and our lock. A worker whose own lease is over takes nothing.
+-- Takes credentials that have something to do and no holder. Their epoch grows: older holders are fenced off.
+-- Who holds a row is asked of the row itself: that is looked at again when another worker took it between our snapshot
+-- and our lock. A worker whose own lease is over takes nothing.
 WITH free AS (
     SELECT c.credential_no
     FROM credentials c
-    WHERE (c.lease_worker_no IS NULL OR c.lease_worker_no = ANY (ARRAY(
-            SELECT gone.worker_no FROM workers gone WHERE gone.expires_at <= now())))
+    WHERE c.lease_worker_no IS NULL
         AND EXISTS (SELECT 1 FROM workers w WHERE w.worker_no = $1 AND w.expires_at > now())
         AND EXISTS (
             SELECT 1 FROM syncs s
@@ -70,6 +76,10 @@ WITH free AS (
 UPDATE credentials c SET lease_worker_no = $1, lease_epoch = c.lease_epoch + 1
 FROM free WHERE c.credential_no = free.credential_no
 RETURNING c.credential_no
+
+-- say_claimed --
+-- A worker holds so many more: with the claim itself, so that nobody who takes over from it looks for too little.
+UPDATE workers SET credentials = coalesce(credentials, 0) + $2::integer WHERE worker_no = $1
 
 -- hand_over --
 -- Gives back some of what a worker holds.
@@ -140,19 +150,6 @@ UPDATE syncs SET initial_backfill_completed_at = now() WHERE sync_no = $1 AND in
 -- save_credential_health --
 -- What the worker sees of a credential.
 UPDATE credentials SET health = $2 WHERE credential_no = $1 AND health IS DISTINCT FROM $2
-
--- list_quota_blocks --
--- Recorded starts of a sync's requests, with the age of each block's opening in seconds.
-SELECT starts, extract(epoch FROM clock_timestamp() - opened_at)::double precision AS age_seconds
-FROM quota_blocks WHERE sync_no = $1 ORDER BY opened_at
-
--- open_quota_block --
--- Records starts before they happen.
-INSERT INTO quota_blocks (sync_no, starts) VALUES ($1, $2)
-
--- close_quota_blocks --
--- Forgets blocks that no window reaches any more.
-DELETE FROM quota_blocks WHERE sync_no = $1 AND opened_at < clock_timestamp() - $2::double precision * interval '1 second'
 
 -- find_holder --
 -- The live worker that holds the lease of a sync's credential, if there is one, and how many workers live.
