@@ -124,6 +124,7 @@ async def test_a_detached_payment_method_leaves_the_customer_and_stays_readable(
     assert [value["id"] for value in await stripe.control("GET", "/objects/payment_method")] == [second]
     types = [name for name in await stripe.told() if name.startswith("payment_method")]
     assert types == ["payment_method.attached", "payment_method.attached", "payment_method.detached"]
+    assert (await stripe.events())[-1]["data"]["previous_attributes"] == {"customer": customer}
 
 
 async def test_what_a_deleted_customer_takes_along(stripe: SandboxClient) -> None:

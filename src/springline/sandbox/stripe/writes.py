@@ -14,6 +14,10 @@ from springline.sandbox.stripe.records import Record
 from springline.sandbox.stripe.texts import Object
 
 
+_TOLD_WITH_BEFORE = frozenset({"automatically_updated", "detached", "refunded", "updated"})
+"""Changes whose events say what was there before."""
+
+
 class Given(Enum):
     """Values of a new object that depend on the write."""
 
@@ -92,7 +96,7 @@ class Write:
             return self._put_entry(collection, value)
         record = self.account.store(collection, deepcopy(value))
         for change in changes or ("updated",):
-            told = previous if change == "updated" else None
+            told = previous if change in _TOLD_WITH_BEFORE else None
             self.tell(change, collection, record, previous=told)
         return value
 
