@@ -117,3 +117,16 @@ async def test_an_entry_set_by_the_control_api_changes_its_parent(stripe: Sandbo
     await stripe.control("DELETE", f"{url}?mode=vanish")
     assert line not in (await stripe.get(f"/v1/invoices/{put['invoice']}/lines", limit=100)).ids
     assert (await stripe.control_reply("GET", url)).status == 404
+
+
+async def test_a_limit_on_an_endpoint_counts_what_is_alike(stripe: SandboxClient) -> None:
+    for path in ("/issuing/cards/ic_1", "/customers/cus_1/tax_ids", "/customers/cus_2/tax_ids/txi_1", "/issuing/cards"):
+        await stripe.get(f"/v1{path}")
+    await stripe.post("/v1/checkout/sessions/cs_1/expire")
+    assert [arrival["endpoint"] for arrival in await stripe.control("GET", "/arrivals")] == [
+        "GET /v1/issuing/cards/:id",
+        "GET /v1/customers/:id/tax_ids",
+        "GET /v1/customers/:id/tax_ids/:id",
+        "GET /v1/issuing/cards",
+        "POST /v1/checkout/sessions/:id/expire",
+    ]

@@ -74,6 +74,30 @@ async def test_subscription_items_are_changed_one_by_one(stripe: SandboxClient) 
     assert "type=one_time" in refused.error["message"]
 
 
+async def test_a_subscription_shows_its_first_ten_items_and_bills_them_all(stripe: SandboxClient) -> None:
+    [product] = await stripe.seed("product", 1)
+    form = {"currency": "usd", "recurring[interval]": "month", "product": product}
+    prices = [(await stripe.make("/v1/prices", form, unit_amount=100 + count))["id"] for count in range(12)]
+    items = {f"items[{index}][price]": price for index, price in enumerate(prices)}
+    made = await stripe.make("/v1/subscriptions", items, customer=await stripe.new_customer())
+    url = f"/v1/subscriptions/{made['id']}"
+    assert [entry["price"]["id"] for entry in made["items"]["data"]] == prices[:10]
+    assert (made["items"]["has_more"], made["items"]["total_count"]) == (True, 12)
+    assert made["items"]["url"] == f"/v1/subscription_items?subscription={made['id']}"
+    invoice = (await stripe.get(f"/v1/invoices/{made['latest_invoice']}")).value
+    assert (invoice["total"], invoice["lines"]["total_count"]) == (sum(range(100, 112)), 12)
+    await stripe.make(url, description="the items that are not shown stay")
+    found = (await stripe.get("/v1/subscription_items", subscription=made["id"], limit=100)).value["data"]
+    assert [entry["price"]["id"] for entry in found] == prices
+    await stripe.make(f"/v1/subscription_items/{found[11]['id']}", quantity=3)
+    event = (await stripe.events())[-1]
+    assert (event["type"], len(event["data"]["object"]["items"]["data"])) == ("customer.subscription.updated", 10)
+    assert (await stripe.get(f"/v1/subscription_items/{found[11]['id']}")).value["quantity"] == 3
+    await stripe.make(url, {"items[0][id]": found[10]["id"], "items[0][deleted]": "true"})
+    assert (await stripe.get(url)).value["items"]["total_count"] == 11
+    assert (await stripe.get(f"/v1/subscription_items/{found[10]['id']}")).status == 404
+
+
 async def test_a_recurring_price_is_a_plan_too(stripe: SandboxClient) -> None:
     form = {"currency": "usd", "unit_amount": 700, "recurring[interval]": "month", "product_data[name]": "Gold"}
     price = await stripe.make("/v1/prices", form)
