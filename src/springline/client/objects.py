@@ -195,6 +195,54 @@ class Hold(ApiObject, kw_only=True):
     sample: str = ""
 
 
+class Backfill(ApiObject, kw_only=True):
+    """The newest backfill of one collection: `waiting`, `running` or `completed`."""
+
+    collection_id: str
+    number: int
+    status: str
+    records: int = 0
+    updated_at: datetime | None = None
+
+
+class Backfills(ApiObject, kw_only=True):
+    """The newest backfill of each collection."""
+
+    data: list[Backfill]
+
+
+class CollectionField(msgspec.Struct, kw_only=True):
+    """A field that has a meaning: a key, a time, a version. `accessor`: its path in `data`."""
+
+    name: str
+    accessor: str
+    type: str = "string"
+    primary_key: bool = False
+    id: str = ""
+    metadata: dict[str, Any] = {}
+
+
+class Collection(ApiObject, kw_only=True):
+    """A collection that can be synced with a credential."""
+
+    id: str
+    upstream_id: str
+    name: str
+    description: str = ""
+    fields: list[CollectionField] = []
+    links: list[dict[str, Any]] = []
+
+
+class CollectionRefresh(ApiObject, kw_only=True):
+    """The last look at what a credential can see: `processing`, `succeeded` or `failed`."""
+
+    credential_id: str
+    status: str
+    last_started_at: datetime | None = None
+    last_succeeded_at: datetime | None = None
+    error: str | None = None
+
+
 class SyncOfRecord(msgspec.Struct, kw_only=True):
     id: str
     external_id: str | None = None

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from types import TracebackType
 
+from springline.client.collections import Collections
 from springline.client.connection import Connection
 from springline.client.consumers import Consumers
 from springline.client.consuming import Messages
@@ -28,6 +29,7 @@ class SpringlineClient:
         self.streams = Streams(self._connection)
         self.syncs = Syncs(self._connection)
         self.credentials = Credentials(self._connection)
+        self.collections = Collections(self._connection)
         self.consumers = Consumers(self._connection)
         self.providers = Providers(self._connection)
         self.records = RecordReads(self._connection)
