@@ -87,6 +87,17 @@ VARIABLES: Final = (
         "`30`",
         "How long a worker that has died keeps its syncs from the others: 1–3600 seconds.",
     ),
+    Variable(
+        "SPRINGLINE_METRICS_PORT",
+        "none",
+        "The port where `springline worker` answers `/metrics`, `/healthz` and `/readyz`; `0` takes a free one. "
+        "`springline serve` answers them where it answers everything.",
+    ),
+    Variable(
+        "SPRINGLINE_PROVIDER_LIMITS",
+        "`on`",
+        "`off`: only each sync's `rate_limit` counts, not what the provider publishes; for a fake without limits.",
+    ),
     *(
         Variable(
             f"SPRINGLINE_{provider.upper()}_BASE_URL",
@@ -116,6 +127,8 @@ class Settings:
     log_format: LogFormat | None = None
     log_level: LogLevel = "info"
     lease_seconds: float = 30.0
+    metrics_port: int | None = None
+    provider_limits: bool = True
     base_urls: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
@@ -138,6 +151,8 @@ class Settings:
             log_format=_read(environ, "SPRINGLINE_LOG_FORMAT", _log_format, None),
             log_level=_read(environ, "SPRINGLINE_LOG_LEVEL", _log_level, "info"),
             lease_seconds=_read(environ, "SPRINGLINE_LEASE_SECONDS", _lease_seconds, 30.0),
+            metrics_port=_read(environ, "SPRINGLINE_METRICS_PORT", _metrics_port, None),
+            provider_limits=_read(environ, "SPRINGLINE_PROVIDER_LIMITS", _on_or_off, True),
             base_urls={provider: url for provider, url in base_urls.items() if url},
             warnings=tuple(_unknown(environ)),
         )
@@ -227,6 +242,12 @@ def _port(text: str) -> int:
     raise ValueError("must be a whole number from 0 to 65535; leave it out for 7376")
 
 
+def _metrics_port(text: str) -> int | None:
+    if re.fullmatch(r"[0-9]{1,5}", text) and int(text) <= 65535:
+        return int(text)
+    raise ValueError("must be a whole number from 0 to 65535; leave it out where nobody reads a worker's metrics")
+
+
 def _database_url(text: str) -> str:
     if not re.match(r"postgres(ql)?://", text) or not text.isprintable():
         raise ValueError(
@@ -295,6 +316,12 @@ def _log_level(text: str) -> LogLevel:
     if text.lower() not in {"debug", "info", "warning", "error"}:
         raise ValueError("must be debug, info, warning or error")
     return cast("LogLevel", text.lower())
+
+
+def _on_or_off(text: str) -> bool:
+    if text.lower() not in {"on", "off"}:
+        raise ValueError("must be on or off")
+    return text.lower() == "on"
 
 
 def _lease_seconds(text: str) -> float:

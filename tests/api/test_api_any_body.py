@@ -41,6 +41,7 @@ VALID: dict[str, dict[str, Any]] = {
     "/v1/streams": {"slug": "any"},
     "/v1/syncs": {"provider": "stripe", "name": "any", "collection_ids": ["stripe:plan"]},
     "/v1/credentials": {"properties": {"kind": "stripe_key", "secret": "sk_test_1"}},
+    "/v1/oauth-apps": {"provider": "stripe", "name": "any", "client_id": "any", "client_secret": "any"},
     "/v1/http-consumers": {"name": "any"},
     "/v1/tokens": {"name": "any"},
 }
@@ -51,6 +52,7 @@ async def ids(shared_api: RunningApi) -> dict[str, str]:
     """What the path's id names, by the path's second part."""
     sync = await shared_api.ours.sync()
     VALID["/v1/syncs"]["credential_id"] = sync["credential_id"]
+    app = await shared_api.ours.oauth_app()
     consumer = await shared_api.ours.consumer(stream_id=sync["stream_id"])
     hold = await hold_something(shared_api.services.database, sync["id"])
     (record,) = await write_records(shared_api.services.database, sync["id"], ["cus_1"])
@@ -62,6 +64,7 @@ async def ids(shared_api: RunningApi) -> dict[str, str]:
         "streams": sync["stream_id"],
         "syncs": sync["id"],
         "credentials": sync["credential_id"],
+        "oauth-apps": app["id"],
         "http-consumers": consumer["id"],
     }
 

@@ -29,6 +29,7 @@ UNKNOWN: Ids = {
     "stream": str(uuid.uuid4()),
     "sync": str(uuid.uuid4()),
     "credential": str(uuid.uuid4()),
+    "oauth_app": str(uuid.uuid4()),
     "consumer": str(uuid.uuid4()),
     "token": str(uuid.uuid4()),
     "record": str(record_id(2_000_000, 1)),
@@ -39,6 +40,7 @@ NOUN_OF_PATH = {
     "streams": "stream",
     "syncs": "sync",
     "credentials": "credential",
+    "oauth-apps": "oauth_app",
     "http-consumers": "consumer",
     "tokens": "token",
     "records": "record",
@@ -71,12 +73,14 @@ async def ours(shared_api: RunningApi) -> Ids:
     sync = await client.sync()
     consumer = await client.consumer(stream_id=sync["stream_id"], filters={"sync_id": sync["id"]})
     token = (await client.post("/v1/tokens", {"name": "t"})).expect(201)
+    app = await client.oauth_app()
     hold = await hold_something(shared_api.services.database, sync["id"])
     (record,) = await write_records(shared_api.services.database, sync["id"], ["cus_1"])
     return {
         "stream": sync["stream_id"],
         "sync": sync["id"],
         "credential": sync["credential_id"],
+        "oauth_app": app["id"],
         "consumer": consumer["id"],
         "token": token["id"],
         "record": str(record),
@@ -108,7 +112,7 @@ def sample_object(schema: dict[str, Any], ids: Ids) -> dict[str, Any]:
         name: sample(field, ids, name=name)
         for name, field in schema["properties"].items()
         if name in schema["required"] or name.endswith("_id")
-        if name not in {"oauth_app_id", "external_id"}
+        if name not in {"external_id", "client_id", "app_id"} or name in schema["required"]
     }
 
 
@@ -140,7 +144,7 @@ def comparable(reply: Reply, ids: Ids) -> tuple[int, str, dict[str, str]]:
 
 async def everything(client: Client, ids: Ids) -> dict[str, bytes]:
     """What the owner sees."""
-    paths = ["/v1/streams", "/v1/syncs", "/v1/credentials", "/v1/http-consumers", "/v1/tokens"]
+    paths = ["/v1/streams", "/v1/syncs", "/v1/credentials", "/v1/oauth-apps", "/v1/http-consumers", "/v1/tokens"]
     paths += [f"/v1/records/{ids['record']}", f"/v1/syncs/{ids['sync']}/holds"]
     return {path: (await client.get(path)).body for path in paths}
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from springline.domain.quotas import BULK_BURST, PACED_ABOVE_SECONDS, Start, WindowSet
+from springline.domain.quotas import BULK_BURST, PACED_ABOVE_SECONDS, Draw, Limit, Start
 
 #: Floats add up differently in different orders.
 _EPSILON = 1e-6
@@ -25,7 +25,7 @@ class Wish(NamedTuple):
     bulk: bool
 
 
-def simulate(windows: WindowSet, wishes: Sequence[Wish]) -> list[float]:
+def simulate(windows: Limit, wishes: Sequence[Wish]) -> list[float]:
     """Grants permits as soon as they are free, first come, first served; returns when requests were written."""
     written: list[float] = []
     events: list[tuple[float, int, str, int]] = []
@@ -41,11 +41,11 @@ def simulate(windows: WindowSet, wishes: Sequence[Wish]) -> list[float]:
         if what == "wish":
             waiting.append(number)
         elif what == "write":
-            windows.write(starts[number], now)
+            starts[number].write(now)
             written.append(now)
             heapq.heappush(events, (now + wishes[number].end_after, next(order), "end", number))
         elif what == "end":
-            windows.give_back(starts[number], now)
+            starts[number].end(now)
         while waiting:
             wish = wishes[waiting[0]]
             free_at = windows.free_at(now, bulk=wish.bulk)
@@ -57,10 +57,14 @@ def simulate(windows: WindowSet, wishes: Sequence[Wish]) -> list[float]:
                     look_at = free_at
                     heapq.heappush(events, (free_at, next(order), "look", -1))
                 break
-            starts[waiting[0]] = windows.take(now, bulk=wish.bulk)
+            starts[waiting[0]] = Start([Draw(windows)], now=now)
             heapq.heappush(events, (now + wish.write_after, next(order), "write", waiting.popleft()))
     assert windows.running == 0
     return written
+
+
+def take(limit: Limit, now: float) -> Start:
+    return Start([Draw(limit)], now=now)
 
 
 def assert_never_more(written: Sequence[float], allowed: int, interval: float) -> None:
@@ -89,7 +93,7 @@ WISHES = st.lists(
     wishes=WISHES,
 )
 def test_never_more_than_allowed(allowed: int, interval: float, most: int, wishes: list[Wish]) -> None:
-    written = simulate(WindowSet(allowed, interval, max_concurrent=most), wishes)
+    written = simulate(Limit("limit", allowed, interval, max_concurrent=most), wishes)
     assert len(written) == len(wishes)
     assert_never_more(written, allowed, interval)
     if interval > PACED_ABOVE_SECONDS:
@@ -107,7 +111,7 @@ def test_what_a_former_holder_used_counts(
     allowed: int, interval: float, used: list[tuple[int, float]], wishes: list[Wish]
 ) -> None:
     """In whatever order it is told."""
-    windows = WindowSet(allowed, interval)
+    windows = Limit("limit", allowed, interval)
     before: list[float] = []
     for starts, age in used:
         windows.assume_used(starts, -age)
@@ -125,16 +129,16 @@ def test_a_permit_that_is_not_used_yet_keeps_its_slot() -> None:
     """Its request may be written at any time: seconds later, together with those that were let in meanwhile."""
     slow = [Wish(0.0, 5.0, 0.1, bulk=False) for _ in range(10)]
     quick = [Wish(0.1 * number, 0.0, 0.1, bulk=False) for number in range(100)]
-    assert_never_more(simulate(WindowSet(10, 1.0), [*slow, *quick]), 10, 1.0)
+    assert_never_more(simulate(Limit("limit", 10, 1.0), [*slow, *quick]), 10, 1.0)
 
 
 def test_a_permit_that_comes_to_nothing_frees_its_slot_after_the_interval() -> None:
-    windows = WindowSet(1, 1.0)
-    start = windows.take(0.0, bulk=False)
+    windows = Limit("limit", 1, 1.0)
+    start = take(windows, 0.0)
     assert windows.free_at(0.5, bulk=False) == float("inf")
-    windows.give_back(start, 0.5)
+    start.end(0.5)
     assert windows.free_at(0.5, bulk=False) == pytest.approx(1.52)
-    windows.give_back(windows.take(1.52, bulk=False), 1.52)
+    take(windows, 1.52).end(1.52)
     assert windows.used(1.6) == 1
     assert windows.used(9.0) == 0
 
@@ -146,7 +150,7 @@ def test_a_permit_that_comes_to_nothing_frees_its_slot_after_the_interval() -> N
 def test_nearly_all_is_used_while_there_is_work(allowed: int, interval: float, bulk: bool) -> None:
     windows_long = 4
     wishes = [Wish(0.0, 0.0, 0.01, bulk) for _ in range(windows_long * allowed)]
-    written = simulate(WindowSet(allowed, interval), wishes)
+    written = simulate(Limit("limit", allowed, interval), wishes)
     assert_never_more(written, allowed, interval)
     took = written[-1] - written[0]
     assert (len(written) - 1) / (allowed / interval) >= 0.95 * took
@@ -155,42 +159,42 @@ def test_nearly_all_is_used_while_there_is_work(allowed: int, interval: float, b
 def test_bulk_work_is_paced() -> None:
     """So that what is urgent finds a free slot soon: at any time most of the window is not used up at once."""
     allowed, interval = 100, 10.0
-    written = simulate(WindowSet(allowed, interval), [Wish(0.0, 0.0, 0.0, bulk=True) for _ in range(300)])
+    written = simulate(Limit("limit", allowed, interval), [Wish(0.0, 0.0, 0.0, bulk=True) for _ in range(300)])
     burst = int(allowed * BULK_BURST)
     for count, at in enumerate(written):
         assert count <= burst + at * allowed / interval
 
 
 def test_bulk_work_leaves_room_for_the_urgent() -> None:
-    windows = WindowSet(100, 10.0)
+    windows = Limit("limit", 100, 10.0)
     now = 0.0
     while now < 5.0:
         if windows.free_at(now, bulk=True) <= now:
-            windows.give_back(windows.take(now, bulk=True), now)
+            take(windows, now).end(now)
         now += 0.01
     for _ in range(40):
         assert windows.free_at(now, bulk=False) == now
-        windows.give_back(windows.take(now, bulk=False), now)
+        take(windows, now).end(now)
 
 
 def test_a_long_window_is_paced_for_everybody() -> None:
     allowed, interval = 500, 3600.0
-    written = simulate(WindowSet(allowed, interval), [Wish(0.0, 0.0, 0.0, bulk=False) for _ in range(500)])
+    written = simulate(Limit("limit", allowed, interval), [Wish(0.0, 0.0, 0.0, bulk=False) for _ in range(500)])
     assert_never_more(written, allowed // 5, interval / 10)
     assert written[-1] < interval
 
 
 def test_a_small_long_window_starts_one_in_any_tenth() -> None:
-    written = simulate(WindowSet(3, 600.0), [Wish(0.0, 0.0, 0.0, bulk=False) for _ in range(3)])
+    written = simulate(Limit("limit", 3, 600.0), [Wish(0.0, 0.0, 0.0, bulk=False) for _ in range(3)])
     assert_never_more(written, 1, 60.0)
     assert written[-1] < 200
 
 
 def test_only_so_many_run_at_once() -> None:
-    windows = WindowSet(10, 1.0, max_concurrent=2)
-    first, second = windows.take(0.0, bulk=False), windows.take(0.0, bulk=False)
-    windows.write(first, 0.0)
-    windows.write(second, 0.0)
+    windows = Limit("limit", 10, 1.0, max_concurrent=2)
+    first, second = take(windows, 0.0), take(windows, 0.0)
+    first.write(0.0)
+    second.write(0.0)
     assert windows.free_at(0.5, bulk=False) == float("inf")
-    windows.give_back(first, 0.5)
+    first.end(0.5)
     assert windows.free_at(0.5, bulk=False) == 0.5

@@ -29,8 +29,8 @@ class Permits(SyncQuota):
     given = 0
 
     @asynccontextmanager
-    async def permit(self, priority: Priority) -> AsyncIterator[Any]:
-        async with super().permit(priority) as permit:
+    async def permit(self, priority: Priority, request: Request = REQUEST) -> AsyncIterator[Any]:
+        async with super().permit(priority, request) as permit:
             self.given += 1
             yield permit
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.simulated_time import run_simulated
 
-from springline.engine.quotas import BLOCK_SHARE, WAITED_OUT_SECONDS, Priority, SyncQuota
+from springline.engine.quotas import Priority, SyncQuota
 from springline.providers.vocabulary import RateLimit
 
 _EPSILON = 1e-6
@@ -133,44 +133,3 @@ def test_a_pause_that_the_provider_asks_for_is_kept() -> None:
             return clock()
 
     assert run_simulated(main) >= 7.0
-
-
-def test_starts_of_long_windows_are_written_ahead_in_blocks() -> None:
-    """What the database does not know of never exceeds a twentieth of the window."""
-    limit = RateLimit(allowed_requests=100, interval=WAITED_OUT_SECONDS * 6)
-
-    async def main(clock: Callable[[], float]) -> None:
-        recorded = used = 0
-
-        async def open_block(starts: int) -> None:
-            nonlocal recorded
-            await asyncio.sleep(0.01)
-            recorded += starts
-
-        quota = SyncQuota(limit, clock=clock, open_block=open_block)
-
-        async def one() -> None:
-            nonlocal used
-            async with quota.permit(Priority.urgent):
-                used += 1
-                assert used <= recorded <= used + limit.allowed_requests * BLOCK_SHARE
-
-        await asyncio.gather(*(one() for _ in range(90)))
-
-    run_simulated(main)
-
-
-def test_a_block_that_cannot_be_written_costs_nothing() -> None:
-    async def main(clock: Callable[[], float]) -> None:
-        async def fail(starts: int) -> None:
-            raise ConnectionError
-
-        quota = SyncQuota(
-            RateLimit(allowed_requests=10, interval=60.0, max_concurrent_requests=1), clock=clock, open_block=fail
-        )
-        for _ in range(5):
-            with pytest.raises(ConnectionError):
-                async with quota.permit(Priority.poll):
-                    pass
-
-    run_simulated(main)

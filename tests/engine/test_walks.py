@@ -305,15 +305,18 @@ async def test_everything_is_deleted_in_the_api(side: StripeSide, sync: Driven) 
     await sync.sweep().run()
     # More than a share at once is held until someone decides (I5).
     assert await sync.gone() == set()
-    (reason,) = sync.part().held_deletions.values()
-    assert reason.startswith("150 of 150 records are not there any more")
+    (held,) = sync.part().held_deletions.values()
+    assert held.status == "held"
+    assert held.reason.startswith("150 of 150 records are not there any more")
     await decide(sync, "discarded")
     await sync.sweep().run()
     assert await sync.gone() == set()
-    assert sync.part().held_deletions == {}
     await decide(sync, "applied")
     await sync.sweep().run()
     assert await sync.gone() == set(ids)
+    # A decision is about these, not about the next ones.
+    assert sync.part().held_deletions == {}
+    assert await sync.database.fetch_value("SELECT count(*) FROM holds") == 0
 
 
 async def test_a_sweep_that_was_broken_off_deletes_nothing_and_goes_on(side: StripeSide, sync: Driven) -> None:

@@ -147,7 +147,8 @@ def test_what_paths_name_is_there() -> None:
         for name in placeholders(collection.listing.path):
             ancestor, _, field = name.partition(".")
             assert field == "id"
-            assert collection.parent is not None and collection.parent.collection == ancestor
+            assert collection.parent is not None
+            assert collection.parent.collection == ancestor
 
 
 def test_a_detached_payment_method_is_gone() -> None:

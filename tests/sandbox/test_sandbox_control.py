@@ -9,8 +9,8 @@ import aiohttp
 import pytest
 from tests.sandbox.sandbox_client import NOW, SandboxClient, StoppedClock
 
-from springline.sandbox.stripe import state
-from springline.sandbox.stripe.control import is_this_machine
+from springline.sandbox.common import state
+from springline.sandbox.common.control import is_this_machine
 from springline.sandbox.stripe.server import serve_forever, start_sandbox
 
 COLLECTIONS = ("customer", "product", "plan", "coupon", "subscription", "invoice")

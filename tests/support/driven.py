@@ -15,19 +15,25 @@ from springline.engine.backfills import BackfillWalk
 from springline.engine.deletions import Deletions
 from springline.engine.feeds import FeedPoll
 from springline.engine.fetch import Fetcher, HttpClient, Origin
+from springline.engine.owners import Owners
 from springline.engine.page_commit import StreamWriters
 from springline.engine.partitions import Partition
+from springline.engine.quota_owner import QuotaOwner
 from springline.engine.quotas import SyncQuota
 from springline.engine.record_writes import RecordWriter
 from springline.engine.rereads import Rereader
 from springline.engine.session import CollectionSession, SyncSession
 from springline.engine.sweeps import SweepWalk
+from springline.engine.wakeups import Wakeups
 from springline.engine.worker import Worker
+from springline.metrics import Metrics
 from springline.providers.registry import PROVIDERS
 from springline.providers.vocabulary import RateLimit
 from springline.store.database import Database, Row
 from springline.store.leases import LeasedSync, LeaseStore, Process
+from springline.store.owners import OwnerStore
 from springline.store.pages import PageStore
+from springline.store.quotas import HeldCredential, QuotaStore
 from springline.store.records import RecordStore
 
 
@@ -162,8 +168,8 @@ class Driver:
         return await self.open(await self.maker.sync(*collection_ids, epoch=0, **options))
 
 
-async def open_properties(maker: Maker, sync: LeasedSync) -> Mapping[str, Any]:
-    properties = await maker.credentials.properties(sync.org_id, sync.credential_id)
+async def open_properties(maker: Maker, of: LeasedSync | HeldCredential) -> Mapping[str, Any]:
+    properties = await maker.credentials.properties(of.org_id, of.credential_id)
     return {} if properties is None else properties.reveal()
 
 
@@ -181,9 +187,11 @@ async def driver(database: Database, side: StripeSide) -> AsyncIterator[Driver]:
 class Working:
     """A worker of this process."""
 
-    def __init__(self, worker: Worker, database: Database) -> None:
+    def __init__(self, worker: Worker, database: Database, quotas: QuotaOwner, owners: Owners) -> None:
         self.worker = worker
         self.database = database
+        self.quotas = quotas
+        self.owners = owners
 
     async def until_backfilled(self, made: Made, *, within_seconds: float = 20.0) -> None:
         async def is_backfilled() -> bool:
@@ -194,11 +202,29 @@ class Working:
 
 
 @asynccontextmanager
-async def working(database: Database, side: StripeSide, *, lease_seconds: float = 30.0) -> AsyncIterator[Working]:
+async def working(
+    database: Database,
+    side: StripeSide,
+    *,
+    lease_seconds: float = 30.0,
+    published_limits: bool = False,
+    metrics: Metrics | None = None,
+) -> AsyncIterator[Working]:
     """A worker that runs while the block does, and then stops as one does that is told to."""
-    client = HttpClient.open()
-    writers = StreamWriters(PageStore(database), on_commit=lambda _: None)
+    metrics = metrics or Metrics()
+    client = HttpClient.open(metrics)
+    writers = StreamWriters(PageStore(database), on_commit=lambda _: None, metrics=metrics)
     maker = Maker(database)
+    wakeups = Wakeups(database)
+    owners = Owners(OwnerStore(database), wakeups)
+    quotas = QuotaOwner(
+        store=QuotaStore(database),
+        owner_store=OwnerStore(database),
+        owners=owners,
+        providers=PROVIDERS,
+        open_properties=lambda of: open_properties(maker, of),
+        published_limits=published_limits,
+    )
     worker = Worker(
         leases=LeaseStore(database),
         records=RecordStore(database),
@@ -207,14 +233,18 @@ async def working(database: Database, side: StripeSide, *, lease_seconds: float 
         providers=PROVIDERS,
         base_url_of=lambda _: side.url,
         open_properties=lambda sync: open_properties(maker, sync),
+        quotas=quotas,
         lease_seconds=lease_seconds,
+        metrics=metrics,
     )
     stop = asyncio.Event()
-    running = asyncio.create_task(worker.run(stop))
+    running = asyncio.gather(worker.run(stop), wakeups.run(stop))
     try:
-        yield Working(worker, database)
+        yield Working(worker, database, quotas, owners)
     finally:
         stop.set()
         await running
+        await quotas.close()
+        await owners.close()
         await writers.close()
         await client.close()

@@ -16,6 +16,7 @@ from springline.api import (
     events,
     explanations,
     holds,
+    oauth_apps,
     pending,
     providers,
     records,
@@ -23,6 +24,7 @@ from springline.api import (
     streams,
     syncs,
     tokens,
+    workers,
 )
 from springline.api.auth import Authenticator
 from springline.api.documentation import documentation_routes
@@ -34,6 +36,7 @@ from springline.domain.errors import Refused
 #: Every operation, but for those that describe the others.
 ROUTES: tuple[Route, ...] = (
     *root.routes,
+    *root.operations,
     *streams.routes,
     *syncs.routes,
     *explanations.routes,
@@ -41,6 +44,7 @@ ROUTES: tuple[Route, ...] = (
     *backfills.routes,
     *credentials.routes,
     *collections.routes,
+    *oauth_apps.routes,
     *consumers.routes,
     *deliveries.routes,
     *pending.routes,
@@ -48,14 +52,15 @@ ROUTES: tuple[Route, ...] = (
     *events.routes,
     *providers.routes,
     *tokens.routes,
+    *workers.routes,
 )
 
 
-def create_app(services: Services) -> Starlette:
+def create_app(services: Services, routes: Sequence[Route] = ROUTES) -> Starlette:
     """The application over these services. It holds nothing that must be closed."""
     authenticator = Authenticator(services.tokens)
     by_path: dict[str, list[Route]] = {}
-    for route in (*ROUTES, *documentation_routes(ROUTES)):
+    for route in (*routes, *documentation_routes(routes)):
         by_path.setdefault(route.path, []).append(route)
     app = Starlette(
         routes=[_at(path, routes, services, authenticator) for path, routes in by_path.items()],

@@ -36,6 +36,8 @@ MEANINGS: Final[dict[str, str]] = {
     "credential.rejected": "The provider does not let this credential in; `error` has its words.",
     "credential.unverified_replacement": "The account has a credential, and the new properties were not verified. "
     "Leave out `verify=false`, or say `replace=true`.",
+    "oauth_app.not_found": "The organisation has no OAuth app of this id.",
+    "oauth_app.in_use": "Credentials were made with the OAuth app. Delete them first.",
     "consumer.not_found": "The organisation has no consumer of this id.",
     "consumer.too_many_receivers": "More than 1,000 receivers wait on this consumer. Try again later.",
     "record.not_found": "The organisation has no record of this id.",

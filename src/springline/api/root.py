@@ -1,7 +1,8 @@
-"""What this is, and whether it is well."""
+"""What this is, whether it is well, and its figures for Prometheus."""
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -12,8 +13,10 @@ from springline.api.bodies import Nothing
 from springline.api.errors import error_response
 from springline.api.routing import Call, Route, answer
 from springline.domain.errors import Refused
+from springline.metrics import CONTENT_TYPE, OLDEST_SNAPSHOT, render
 from springline.store.database import UNAVAILABLE
 from springline.store.migrate import missing_migrations
+from springline.store.snapshots import oldest_snapshot_age
 
 #: A database that takes longer to answer is not ready.
 _READY_SECONDS: Final = 2.0
@@ -61,6 +64,16 @@ async def get_readiness(call: Call[Nothing, Nothing]) -> Response:
     return answer(StateObject(status="ready"), headers={"Cache-Control": "no-store"})
 
 
+async def get_metrics(call: Call[Nothing, Nothing]) -> Response:
+    """Show this process's figures, as Prometheus reads them. No figure is about one sync or one organisation."""
+    observed = {}
+    with suppress(*UNAVAILABLE):  # then the others are shown without it
+        async with asyncio.timeout(_READY_SECONDS):
+            observed[OLDEST_SNAPSHOT] = await oldest_snapshot_age(call.services.database)
+    text = render(call.services.metrics, observed)
+    return Response(text, headers={"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store"})
+
+
 async def _why_not_ready(call: Call[Nothing, Nothing]) -> str | None:
     looking = asyncio.create_task(missing_migrations(call.services.database))
     # Not awaited after its time: a server that is frozen does not even answer that a statement is given up.
@@ -84,8 +97,10 @@ def _forget(looking: asyncio.Task[Sequence[str]]) -> None:
         looking.exception()
 
 
-routes = (
-    Route("GET", "/", get_root, answers=AboutObject, public=True),
+routes = (Route("GET", "/", get_root, answers=AboutObject, public=True),)
+#: What whoever operates a process asks it, a worker without an API too.
+operations = (
     Route("GET", "/healthz", get_health, answers=StateObject, public=True),
     Route("GET", "/readyz", get_readiness, answers=StateObject, public=True, refuses=("service.unavailable",)),
+    Route("GET", "/metrics", get_metrics, public=True),
 )

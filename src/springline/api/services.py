@@ -8,15 +8,19 @@ from springline.engine.deliveries import Deliveries
 from springline.engine.events import EventLog
 from springline.engine.explain import Elsewhere, Explainer, Here, nobody_answers, runs_elsewhere
 from springline.engine.messages import RecordEncoder
+from springline.engine.processes import this_process
 from springline.engine.wakeups import Wakeups
+from springline.metrics import Metrics
 from springline.providers.vocabulary import Provider
 from springline.store.consumers import ConsumerStore
 from springline.store.credentials import CredentialStore
 from springline.store.database import Database
 from springline.store.deliveries import DeliveryStore
 from springline.store.events import EventStore
+from springline.store.grants import GrantStore
 from springline.store.holds import HoldStore
-from springline.store.leases import LeaseStore
+from springline.store.leases import LeaseStore, Process
+from springline.store.oauth_apps import OAuthAppStore
 from springline.store.records import RecordStore
 from springline.store.secrets import SecretBox
 from springline.store.streams import StreamStore
@@ -33,11 +37,16 @@ class Services:
     """
 
     database: Database
+    process: Process
+    metrics: Metrics
+    leases: LeaseStore
     providers: Mapping[str, Provider]
     secrets: SecretBox
     streams: StreamStore
     syncs: SyncStore
     credentials: CredentialStore
+    oauth_apps: OAuthAppStore
+    grants: GrantStore
     consumers: ConsumerStore
     tokens: TokenStore
     records: RecordStore
@@ -65,6 +74,7 @@ class Services:
         wake_syncs: Callable[[], None] = lambda: None,
         wake_maintenance: Callable[[], None] = lambda: None,
         database_state: Callable[[], str | None] = lambda: None,
+        metrics: Metrics | None = None,
         explain_here: Here = runs_elsewhere,
         explain_elsewhere: Elsewhere = nobody_answers,
     ) -> "Services":
@@ -77,11 +87,16 @@ class Services:
         delivery_store = DeliveryStore(database)
         return cls(
             database=database,
+            process=this_process(),
+            metrics=metrics or Metrics(),
+            leases=LeaseStore(database),
             providers=providers,
             secrets=secrets,
             streams=StreamStore(database),
             syncs=SyncStore(database),
             credentials=CredentialStore(database, secrets),
+            oauth_apps=OAuthAppStore(database, secrets),
+            grants=GrantStore(database, secrets),
             consumers=ConsumerStore(database),
             tokens=TokenStore(database),
             records=records,

@@ -17,6 +17,7 @@ from springline.cli import (
     demo,
     events,
     holds,
+    oauth_apps,
     orgs,
     output,
     providers,
@@ -26,6 +27,7 @@ from springline.cli import (
     syncs,
     tail,
     why,
+    workers,
 )
 from springline.cli.errors import CommandFailed
 
@@ -61,6 +63,7 @@ for _command in (
     streams.streams,
     credentials.credentials,
     collections.collections,
+    oauth_apps.oauth_apps,
     syncs.syncs,
     consumers.consumers,
     tail.tail,
@@ -68,6 +71,7 @@ for _command in (
     events.records,
     providers.providers,
     serve.worker,
+    workers.workers,
     serve.migrate,
     orgs.orgs,
     sandbox.sandbox,

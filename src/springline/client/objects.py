@@ -100,6 +100,23 @@ class Credential(ApiObject, kw_only=True):
     updated_at: datetime
 
 
+class OAuthApp(ApiObject, kw_only=True):
+    """Secrets are asterisks, unless they were asked for. `app_id` and `private_key` are a GitHub App's."""
+
+    id: str
+    name: str
+    provider: str
+    client_id: str
+    client_secret: str | None = None
+    app_id: int | str | None = None
+    private_key: str | None = None
+    redirect_uris: list[str] = []
+    metadata: dict[str, Any] = {}
+    health: HealthPart | None = None
+    created_at: datetime
+    updated_at: datetime
+
+
 class Sync(ApiObject, kw_only=True):
     id: str
     provider: str
@@ -393,6 +410,7 @@ class CredentialField(msgspec.Struct, kw_only=True):
 class CredentialKind(msgspec.Struct, kw_only=True):
     name: str
     fields: list[CredentialField] = []
+    needs_oauth_app: bool = False
 
 
 class Detection(msgspec.Struct, kw_only=True):
@@ -426,3 +444,18 @@ class Token(ApiObject, kw_only=True):
     org_id: str
     token: str | None = None
     created_at: datetime
+
+
+class Worker(ApiObject, kw_only=True):
+    """A process that runs syncs; `credentials` and `syncs` are those of the organisation that asks."""
+
+    number: int
+    status: str
+    host: str = ""
+    process_id: int | None = None
+    process_started_at: datetime | None = None
+    since: datetime
+    lease_until: datetime
+    credentials: int = 0
+    syncs: int = 0
+    is_this_process: bool = False

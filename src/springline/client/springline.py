@@ -10,11 +10,13 @@ from springline.client.consuming import Messages
 from springline.client.credentials import Credentials
 from springline.client.errors import ApiError
 from springline.client.events import EventReads
+from springline.client.oauth_apps import OAuthApps
 from springline.client.providers import Providers
 from springline.client.records import RecordReads
 from springline.client.streams import Streams
 from springline.client.syncs import Syncs
 from springline.client.tokens import Tokens
+from springline.client.workers import Workers
 
 
 class SpringlineClient:
@@ -30,11 +32,13 @@ class SpringlineClient:
         self.syncs = Syncs(self._connection)
         self.credentials = Credentials(self._connection)
         self.collections = Collections(self._connection)
+        self.oauth_apps = OAuthApps(self._connection)
         self.consumers = Consumers(self._connection)
         self.providers = Providers(self._connection)
         self.records = RecordReads(self._connection)
         self.events = EventReads(self._connection)
         self.tokens = Tokens(self._connection)
+        self.workers = Workers(self._connection)
 
     async def readiness(self) -> str | None:
         """Why the server cannot work at the moment, in its own words; None: it can. Raises ClientError."""

@@ -1,7 +1,8 @@
 """Connecting an account: trying a credential against its provider."""
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -15,13 +16,20 @@ from springline.domain.errors import (
     SlowDown,
 )
 from springline.engine.fetch import HttpClient, Origin, send
+from springline.engine.grants import TokenEndpoint
 from springline.providers.vocabulary import Account, CredentialKind, Provider
+from springline.store.grants import Token
+
+#: Before a refusal that a lagging replica can bring about is asked for again.
+_SECOND_TIME_SECONDS: Final = 0.5
 
 
 class Verified(msgspec.Struct, frozen=True, kw_only=True):
-    """The provider let the credential in. `account` is whose it is; None: the answer does not say."""
+    """The provider let the credential in. `account` is whose it is; None: the answer does not say. `token` is what was
+    obtained for it on the way, where it needs one."""
 
     account: Account | None = None
+    token: Token | None = None
 
 
 class Rejected(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,21 +47,70 @@ class Unverifiable(msgspec.Struct, frozen=True, kw_only=True):
 
 Verdict = Verified | Rejected | Unverifiable
 
-#: Tries a credential, with its properties in clear. Never raises for what the provider does.
-CredentialVerifier = Callable[[Provider, CredentialKind, Mapping[str, Any]], Awaitable[Verdict]]
+
+class CredentialVerifier(Protocol):
+    """Tries a credential, with its properties and those of its OAuth app in clear. Never raises for what the provider
+    does."""
+
+    async def __call__(
+        self,
+        provider: Provider,
+        kind: CredentialKind,
+        properties: Mapping[str, Any],
+        app: Mapping[str, Any] | None = None,
+    ) -> Verdict: ...
 
 
 class CredentialCheck:
     """Tries credentials against their providers. `base_url_of`: where a provider is asked, unless an operator says
-    otherwise at the provider's own."""
+    otherwise at the provider's own. `endpoint`: where tokens are asked for, if not as this process's others are."""
 
-    def __init__(self, client: HttpClient, *, base_url_of: Callable[[Provider], str]) -> None:
+    def __init__(
+        self,
+        client: HttpClient,
+        *,
+        base_url_of: Callable[[Provider], str],
+        endpoint: TokenEndpoint | None = None,
+    ) -> None:
         self._client = client
         self._base_url_of = base_url_of
+        self._endpoint = endpoint or TokenEndpoint(client, base_url_of=base_url_of)
 
-    async def __call__(self, provider: Provider, kind: CredentialKind, properties: Mapping[str, Any]) -> Verdict:
+    async def __call__(
+        self,
+        provider: Provider,
+        kind: CredentialKind,
+        properties: Mapping[str, Any],
+        app: Mapping[str, Any] | None = None,
+    ) -> Verdict:
         """The cheapest request that a live credential can make; others in turn where it may not make that one."""
+        token: Token | None = None
+        if kind.grant is not None:
+            try:
+                token = await self._obtain(provider, kind, properties, app or {})
+            except CredentialDead as error:
+                return Rejected(words=f"{error.words.rstrip('.')}. {error.remedy}")
+            except ProviderError as error:
+                timed_out = isinstance(error, RetryLater) and error.status is None
+                return Unverifiable(timed_out=timed_out, words=error.words)
+            properties = {**properties, "access_token": token.access_token.reveal()}
+        verdict = await self._check(provider, kind, properties)
+        if isinstance(verdict, Verified) and token is not None:
+            return Verified(account=verdict.account, token=token)
+        return verdict
 
+    async def _obtain(
+        self, provider: Provider, kind: CredentialKind, properties: Mapping[str, Any], app: Mapping[str, Any]
+    ) -> Token:
+        try:
+            return await self._endpoint.obtain(provider, kind, properties, app)
+        except CredentialDead as error:
+            if not error.is_doubtful:
+                raise
+        await asyncio.sleep(_SECOND_TIME_SECONDS)
+        return await self._endpoint.obtain(provider, kind, properties, app)
+
+    async def _check(self, provider: Provider, kind: CredentialKind, properties: Mapping[str, Any]) -> Verdict:
         async def given() -> Mapping[str, Any]:
             return properties
 

@@ -14,6 +14,7 @@ from springline.engine.partitions import WHOLE, Partition
 from springline.engine.record_writes import Reading, deletions_print
 from springline.engine.rereads import BATCH, Rereader
 from springline.engine.session import CollectionSession, SyncSession
+from springline.store.pages import HeldDeletions
 from springline.store.records import LiveRecord
 
 #: At once, this share of a collection or of a partition may go, and in any case this many.
@@ -71,6 +72,7 @@ class Deletions:
                 await self._read_again(missing, detected_by)
                 missing = []
         await self._read_again(missing, detected_by)
+        await self._let_go_of_hold(partition)
 
     async def _read_again(self, upstream_ids: list[str], detected_by: DetectedBy) -> None:
         if upstream_ids:
@@ -114,22 +116,21 @@ class Deletions:
         detected_by: DetectedBy,
     ) -> bool:
         """Whether all that is missing may be read by id and, where it is gone, published as such."""
-        if count <= await self._limit(partition, walked, count):
-            await self._let_go_of_hold(partition)
+        if count <= self._limit(partition, walked, count):
             return True
         held = await self._session.records.deletion_hold(self._part.source_no, partition.parent_no)
         if held is not None and held.status != "held" and count <= held.concerns * _DECISION_SLACK:
-            self._part.held_deletions.pop(deletions_print(partition.parent_no), None)
+            self._note(partition, held.status, "")
             return held.status == "applied"
         gone = await self._rereader.count_gone(self._part, [record.upstream_id for record in sample])
         if gone == 0 and self._leaves_out_most(walked):
             raise ProviderBroken("lists only a few records, but answers the others when they are read by id")
-        if gone * count / len(sample) <= await self._limit(partition, walked, count):
+        if gone * count / len(sample) <= self._limit(partition, walked, count):
             return True
         await self._hold(partition, walked, count=count, sample=sample)
         return False
 
-    async def _limit(self, partition: Partition, walked: Walked, count: int) -> float:
+    def _limit(self, partition: Partition, walked: Walked, count: int) -> float:
         """How many may go at once: a share of what there was."""
         known = walked.met + count
         if partition is not WHOLE:
@@ -146,7 +147,7 @@ class Deletions:
             f"{count:,} of {known:,} records{of} are not there any more: more than {SHARE_LIMIT:.0%} at once "
             "are not deleted without being asked for"
         )
-        self._part.held_deletions[deletions_print(partition.parent_no)] = reason
+        self._note(partition, "held", reason)
         await self._session.records.hold_deletions(
             self._part.source_no,
             partition.parent_no,
@@ -154,6 +155,9 @@ class Deletions:
             reason=reason,
             sample=[record.upstream_id for record in sample[:_SAMPLE]],
         )
+
+    def _note(self, partition: Partition, status: str, reason: str) -> None:
+        self._part.held_deletions[deletions_print(partition.parent_no)] = HeldDeletions(status, reason)
 
     async def _let_go_of_hold(self, partition: Partition) -> None:
         if self._part.held_deletions.pop(deletions_print(partition.parent_no), None) is not None:
@@ -171,12 +175,13 @@ class Deletions:
                 again.append(record)
             else:
                 missed.append(record.record_no)
-        if len(again) > await self._limit(partition, walked, len(again)):
+        if len(again) > self._limit(partition, walked, len(again)):
             held = await self._session.records.deletion_hold(part.source_no, partition.parent_no)
             decided = held is not None and held.status != "held" and len(again) <= held.concerns * _DECISION_SLACK
             if held is None or not decided:
                 await self._hold(partition, walked, count=len(again), sample=again)
                 return
+            self._note(partition, held.status, "")
             if held.status == "discarded":
                 return
         if missed and len(part.missed) < _MOST_MISSED:

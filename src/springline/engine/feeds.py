@@ -35,6 +35,9 @@ QUIET_SHARE: Final = 0.02
 #: Of the quota, polls take at most this share while a backfill runs, and the other one afterwards.
 BACKFILL_POLL_SHARE: Final = 0.1
 POLL_SHARE: Final = 0.5
+#: … or up to twice that share while a backfill runs, where this brings a change within two seconds. The ledger lets
+#: only a tenth go before the backfill's pages; the others take their turn with them.
+FRESH_SECONDS: Final = 1.2
 #: A list brings a hundred records a request, a hint one: so many new events at once are answered like a gap.
 MOST_EVENTS: Final = 100_000
 #: Hints of a collection that may not be read are dropped for so long: its next sweep finds what they named.
@@ -117,10 +120,11 @@ class FeedPoll:
         self.due_at = time.monotonic() + (shortest if self._late else interval)
 
     def _affordable_interval(self) -> float:
-        limit = self._session.quota.limit
-        is_backfilling = any(part.phase == "backfill" for part in self._session.collections.values())
-        share = BACKFILL_POLL_SHARE if is_backfilling else POLL_SHARE
-        return limit.interval / limit.allowed_requests / share
+        pace = self._session.quota.seconds_per_request
+        if not any(part.phase == "backfill" for part in self._session.collections.values()):
+            return pace / POLL_SHARE
+        interval = pace / BACKFILL_POLL_SHARE
+        return FRESH_SECONDS if interval / 2 <= FRESH_SECONDS < interval else interval
 
     async def _take_cutoff(self) -> None:
         served_at = _server_time(await self._fetch(since=None, cursor=None, size=1))

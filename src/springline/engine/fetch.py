@@ -6,19 +6,21 @@ Redirects and the HTTP client's own retries are off: each would be a request wit
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from email.utils import parsedate_to_datetime
 from types import SimpleNamespace
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
 from springline import __version__
-from springline.domain.errors import ProviderBroken, ProviderError, RetryLater, SlowDown
-from springline.engine.quotas import Permit, Priority, SyncQuota
+from springline.domain.errors import CredentialDead, ProviderBroken, ProviderError, RetryLater, SlowDown
+from springline.engine.quotas import Priority, SyncQuota
 from springline.engine.request_log import RequestLog
+from springline.metrics import Metrics
 from springline.providers.vocabulary import Answer, CredentialKind, Provider, Request
 
 #: An answer longer than this is no page.
@@ -31,14 +33,23 @@ _LEASE_LOOK_SECONDS: Final = 0.2
 _SECRET_SECONDS: Final = 5.0
 
 
+class Startable(Protocol):
+    """A permit, as the one who writes the request sees it."""
+
+    def started(self, at: float) -> None:
+        """The request is being written now, by the monotonic clock."""
+        ...
+
+
 class HttpClient:
     """The process's one HTTP client."""
 
-    def __init__(self, session: aiohttp.ClientSession) -> None:
+    def __init__(self, session: aiohttp.ClientSession, metrics: Metrics) -> None:
         self.session = session
+        self.metrics = metrics
 
     @classmethod
-    def open(cls) -> "HttpClient":
+    def open(cls, metrics: Metrics | None = None) -> "HttpClient":
         """To be called inside the event loop."""
         trace = aiohttp.TraceConfig()
         trace.on_request_headers_sent.append(_stamp)
@@ -51,7 +62,7 @@ class HttpClient:
         )
         # aiohttp sends an idempotent request again when a kept connection was dropped; it has no public switch.
         session._retry_connection = False
-        return cls(session)
+        return cls(session, metrics or Metrics())
 
     async def close(self) -> None:
         await self.session.close()
@@ -61,9 +72,13 @@ async def _stamp(
     session: aiohttp.ClientSession, context: SimpleNamespace, parameters: aiohttp.TraceRequestHeadersSentParams
 ) -> None:
     """The connection stands and the request is written: from now on the quota's window counts."""
-    permit: Permit | None = context.trace_request_ctx
+    permit: Startable | None = context.trace_request_ctx
     if permit is not None:
         permit.started(time.monotonic())
+
+
+async def _never() -> bool:
+    return False
 
 
 class Origin:
@@ -77,11 +92,14 @@ class Origin:
         *,
         base_url: str,
         open_properties: Callable[[], Awaitable[Mapping[str, Any]]],
+        renew: Callable[[], Awaitable[bool]] = _never,
     ) -> None:
+        """`renew`: the provider refuses what these properties say; False: others are not to be had."""
         self.provider = provider
         self.kind = kind
         self.base_url = base_url.rstrip("/")
         self._open_properties = open_properties
+        self._renew = renew
         self._headers: CIMultiDict[str] | None = None
 
     async def headers(self) -> CIMultiDict[str]:
@@ -93,6 +111,17 @@ class Origin:
             self._headers = headers
             asyncio.get_running_loop().call_later(_SECRET_SECONDS, self._forget)
         return headers
+
+    async def has_others(self, refused: CIMultiDict[str]) -> bool:
+        """Whether other headers can be had than these, which the provider refused: a token may have been replaced
+        meanwhile, or be withdrawn before its time."""
+        if self.kind.grant is None:
+            return False
+        self._forget()
+        if await self.headers() != refused:
+            return True
+        self._forget()
+        return await self._renew()
 
     def _forget(self) -> None:
         self._headers = None
@@ -124,13 +153,21 @@ def server_time(answer: Answer) -> int | None:
 
 
 class Fetcher:
-    """Requests of one sync. `may_start`: whether the lease has time enough left for one more."""
+    """Requests of one sync. `may_start`: whether the lease has time enough left for one more; `lease_left`: how many
+    seconds it has."""
 
     def __init__(
-        self, client: HttpClient, origin: Origin, quota: SyncQuota, *, may_start: Callable[[], bool] = lambda: True
+        self,
+        client: HttpClient,
+        origin: Origin,
+        quota: SyncQuota,
+        *,
+        may_start: Callable[[], bool] = lambda: True,
+        lease_left: Callable[[], float] = lambda: float("inf"),
     ) -> None:
         self._client = client
         self.may_start = may_start
+        self._lease_left = lease_left
         self._origin = origin
         self._quota = quota
         self.requests = 0
@@ -155,49 +192,85 @@ class Fetcher:
             try:
                 return await self._send(request, priority)
             except RetryLater as error:
-                if isinstance(error, SlowDown):
-                    self._slow_down(error)
                 if attempt == QUICK_RETRIES or (error.after_seconds or 0) > 1.0:
                     raise
                 await asyncio.sleep(error.after_seconds or random.uniform(0.5, 1.0) * 0.1 * 4**attempt)
         raise AssertionError("the last attempt returns or raises")
 
-    def _slow_down(self, error: SlowDown) -> None:
+    def _note_slowed(self, error: SlowDown) -> None:
         seconds, now = error.after_seconds or 1.0, time.monotonic()
-        self._quota.slow_down(seconds)
         since = self.slowed[1] if self.slowed is not None and self.slowed[0] > now else now
         self.slowed = (max(now + seconds, self.slowed[0] if self.slowed is not None else now), since, error.words)
 
     async def _send(self, request: Request, priority: Priority) -> Answer:
         headers = await self._origin.headers()
-        id_header = self._origin.provider.request_id_header
+        provider = self._origin.provider
+        asked_at = time.monotonic()
         one = self.recent.begin(purpose=priority.name, method=request.method, path=request.path)
         try:
-            async with self._quota.permit(priority) as permit:
+            async with self._quota.permit(priority, request) as permit:
+                self._client.metrics.count_quota_wait(provider.name, time.monotonic() - asked_at)
                 # In a lease's last seconds: it is renewed, or this sync is taken from us and this call cancelled.
                 while not self.may_start():  # noqa: ASYNC110 - nothing tells when a lease was renewed
                     await asyncio.sleep(_LEASE_LOOK_SECONDS)
                 self.requests += 1
                 one.sent_at = time.monotonic()
                 try:
-                    answer = await send(self._client, self._origin, request, headers=headers, permit=permit)
+                    async with _within_lease(self._lease_left):
+                        answer = await send(self._client, self._origin, request, headers=headers, permit=permit)
                 except ProviderError as error:
                     self.recent.ended(one, status=error.status, fault=error.words)
                     raise
-            self.recent.ended(one, status=answer.status, request_id=answer.headers.get(id_header or ""))
+                request_id = answer.headers.get(provider.request_id_header or "")
+                self.recent.ended(one, status=answer.status, request_id=request_id)
+                self.clock.note(answer)
+                permit.answered(answer.status, provider.read_limits(request, answer))
+                if 200 <= answer.status < 300 or answer.status in request.answers:
+                    return answer
+                fault = provider.classify(request, answer)
+                if isinstance(fault, SlowDown):
+                    permit.slow_down(fault.after_seconds, because=f"{answer.status}, {fault.words}")
+                    self._note_slowed(fault)
         finally:
             self.recent.given_up(one)
-        self.clock.note(answer)
-        if 200 <= answer.status < 300 or answer.status in request.answers:
-            return answer
-        raise self._origin.provider.classify(request, answer)
+        if isinstance(fault, CredentialDead) and await self._origin.has_others(headers):
+            raise RetryLater(fault.words, status=fault.status, request_id=fault.request_id)
+        raise fault
+
+
+@asynccontextmanager
+async def _within_lease(lease_left: Callable[[], float]) -> AsyncIterator[None]:
+    """A request's deadline never outlives the lease: whoever takes over counts none of ours that still runs (I7).
+    Raises RetryLater when the lease has ended."""
+    loop = asyncio.get_running_loop()
+    timers: list[asyncio.TimerHandle] = []
+
+    def look() -> None:
+        timers.clear()
+        left = lease_left()
+        if left <= 0:
+            deadline.reschedule(loop.time())
+        elif left < float("inf"):
+            timers.append(loop.call_later(left, look))
+
+    try:
+        async with asyncio.timeout(None) as deadline:
+            look()
+            try:
+                yield
+            finally:
+                for timer in timers:
+                    timer.cancel()
+    except TimeoutError:
+        raise RetryLater("the worker's lease has ended") from None
 
 
 async def send(
-    client: HttpClient, origin: Origin, request: Request, *, headers: CIMultiDict[str], permit: Permit | None
+    client: HttpClient, origin: Origin, request: Request, *, headers: CIMultiDict[str], permit: Startable | None
 ) -> Answer:
     """One request, whatever its status. Raises RetryLater if there is no answer, ProviderBroken if it is too long."""
     provider = origin.provider
+    status: int | None = None
     url = URL(origin.base_url + request.path, encoded=True).with_query(request.query)
     if request.headers:
         headers = headers.copy()
@@ -207,10 +280,12 @@ async def send(
             request.method,
             url,
             headers=headers,
+            data=request.body or None,
             allow_redirects=False,
             timeout=aiohttp.ClientTimeout(total=provider.request_timeout_seconds),
             trace_request_ctx=permit,
         ) as response:
+            status = response.status
             body = await _read(response)
             return Answer(
                 status=response.status,
@@ -222,6 +297,8 @@ async def send(
     except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError) as error:
         # The text of some of these holds the URL with its query.
         raise RetryLater(f"{provider.title} could not be reached ({type(error).__name__})") from None
+    finally:
+        client.metrics.count_request(provider.name, status)
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

@@ -131,8 +131,9 @@ def _standing_notes(part: CollectionSession) -> Iterator[str]:
             f"{held} records are held, since they cannot be kept as they are; the last one {last_reason}. "
             "Their neighbours were written; the API's own object has to be mended."
         )
-    for reason in list(part.held_deletions.values())[:_MOST_NAMED]:
-        yield f"Deletions are held: {reason}. Look at the sync's holds, then apply or discard them."
+    held_deletions = [each for each in part.held_deletions.values() if each.status == "held"]
+    for each in held_deletions[:_MOST_NAMED]:
+        yield f"Deletions are held: {each.reason}. Look at the sync's holds, then apply or discard them."
     if part.unread:
         named = ", ".join(list(part.unread)[:_MOST_NAMED])
         words = next(iter(part.unread.values()))

@@ -147,7 +147,8 @@ class Partitions:
 def fill(
     template: str, *, fields: Mapping[str, Any], upstream_id: str = "", record: Any = None, quoted: bool = True
 ) -> str:
-    """A path from its template; the value of a query parameter is not `quoted`, since whoever sends it does so. Raises ProviderBroken where a field that it names is not there."""
+    """A path from its template, each value percent-encoded; or the value of a query parameter, which is encoded when it
+    is sent (`quoted` False). Raises ProviderBroken where a field that it names is not there."""
 
     def value_of(match: re.Match[str]) -> str:
         name = match.group(1)
@@ -177,7 +178,8 @@ def _wanted_fields(provider: Provider) -> dict[str, set[str]]:
         paths = [listing.path for listing in listings]
         if collection.read is not None:
             paths.append(collection.read.path)
-        for name in (name for path in paths for name in placeholders(path)):
+        templates = [*paths, *(value for listing in listings for _, value in listing.query)]
+        for name in (name for template in templates for name in placeholders(template)):
             ancestor, _, field = name.partition(".")
             if field and ancestor not in ("record", "credential"):
                 wanted.setdefault(ancestor, set()).add(field)

@@ -11,7 +11,7 @@ from springline.domain.errors import SpringlineError
 from springline.domain.fingerprints import content_print, raw_print
 from springline.domain.records import DeletedReason, DetectedBy, Evidence, Outcome, PageRecord, RejectedRecord
 from springline.engine.page_commit import MOST_BYTES, MOST_RECORDS, StreamWriter
-from springline.store.pages import Page, PageRefused, PageStore, RecordWrite, StoredHold, StoredPrint
+from springline.store.pages import HeldDeletions, Page, PageRefused, PageStore, RecordWrite, StoredHold, StoredPrint
 
 _DAY_US: Final = 86_400_000_000
 _NO_PARENTS: Final[Mapping[str, int]] = {}
@@ -199,8 +199,8 @@ class RecordWriter:
         """What is held of a partition's deletions, and what was decided."""
         return await self._store.find_hold(self.writer.stream_no, source_no, deletions_print(parent_no))
 
-    async def list_deletion_holds(self, source_no: int) -> dict[int, str]:
-        """The reasons why deletions of a source are held, where nobody has decided, by `deletions_print`."""
+    async def list_deletion_holds(self, source_no: int) -> dict[int, HeldDeletions]:
+        """Deletions of a source that are held, decided or not, by `deletions_print`."""
         return await self._store.list_deletion_holds(self.writer.stream_no, source_no)
 
     async def release_deletions(self, source_no: int, parent_no: int) -> None:
@@ -240,6 +240,7 @@ class RecordWriter:
                 written.seen.append(stored.record_no)
                 continue
             remaining.append(write._replace(content_print=print_now, compared=True))
+        self.writer.metrics.count_unchanged(len(writes) - len(remaining))
         return remaining
 
     async def _commit(

@@ -16,6 +16,7 @@ from springline.providers.pages import PageParser, ParsedPage
 from springline.providers.record_readers import field_at
 from springline.providers.vocabulary import Collection, ListEndpoint, Provider
 from springline.store.leases import LeasedSource, LeasedSync
+from springline.store.pages import HeldDeletions
 from springline.store.records import RecordStore
 
 
@@ -45,8 +46,8 @@ class CollectionSession:
         self.requests = 0
         #: How many records and pages are held, and why the last one was.
         self.held: tuple[int, str | None] = (0, None)
-        #: Deletions that the share limit stopped, by `deletions_print` of their partition: sentences.
-        self.held_deletions: dict[int, str] = {}
+        #: Deletions that the share limit stopped, decided or not, by `deletions_print` of their partition.
+        self.held_deletions: dict[int, HeldDeletions] = {}
         #: Partitions that could not be read, by the parent's upstream id: why.
         self.unread: dict[str, str] = {}
         #: Records without a read by id that the last walk over their partition did not see.

@@ -328,7 +328,7 @@ class SyncRun:
         said = f"{title} {words} It is asked again by itself."
         if isinstance(error, CredentialDead):
             reason, pause = "credential", self._put_off_all(work)
-            said = f"{title} no longer accepts this credential: {words} Replace its key."
+            said = f"{title} no longer accepts this credential: {words} {error.remedy}"
             self._dead = Pause(reason, self._dead.since if self._dead else time.monotonic(), said)
             self._notes.say(CREDENTIAL, [CREDENTIAL], "error", said)
         elif isinstance(error, NotPermitted):

@@ -17,6 +17,7 @@ log = telemetry.logger("wakeups")
 MERGE_SECONDS: Final = 0.005
 _STREAMS: Final = "springline_streams"
 _SYNCS: Final = "springline_syncs"
+_OWNERS: Final = "springline_owners"
 _NOTIFY: Final = "SELECT pg_notify($1, $2)"
 #: A NOTIFY's payload ends at 8,000 bytes.
 _MOST_STREAMS: Final = 700
@@ -24,7 +25,8 @@ _RECONNECT_SECONDS: Final = 1.0
 
 
 class Wakeups:
-    """Tells this process's waiters, and those of others, that a stream moved or that syncs were configured."""
+    """Tells this process's waiters, and those of others, that a stream moved or that syncs were configured; and passes
+    words between those who ask the holder of a lease and the holder."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -33,6 +35,8 @@ class Wakeups:
         self._syncs_changed = False
         self._sending: asyncio.Task[None] | None = None
         self._on_syncs: Callable[[], None] = lambda: None
+        self._words: list[str] = []
+        self._on_word: Callable[[str], None] = lambda word: None
         #: Listens and notifies; None while it is being made anew.
         self._connection: Apart | None = None
 
@@ -50,6 +54,15 @@ class Wakeups:
         """Syncs were made, changed or deleted."""
         self._on_syncs()
         self._syncs_changed = True
+        self._send_soon()
+
+    def on_word(self, callback: Callable[[str], None]) -> None:
+        """Called with what another process tells the holders of leases and those who ask them."""
+        self._on_word = callback
+
+    def tell(self, word: str) -> None:
+        """Tells every other process; at most 8,000 bytes."""
+        self._words.append(word)
         self._send_soon()
 
     def ticket(self, stream_no: int) -> asyncio.Event:
@@ -92,13 +105,16 @@ class Wakeups:
         def hear(_connection: object, pid: int, channel: str, payload: object) -> None:
             if pid == own_pid:
                 return  # this process's waiters were woken directly
+            if channel == _OWNERS:
+                self._on_word(str(payload))
+                return
             if channel == _SYNCS:
                 self._on_syncs()
             for stream_no in str(payload).split():
                 self._wake(int(stream_no))
 
         try:
-            for channel in (_STREAMS, _SYNCS):
+            for channel in (_STREAMS, _SYNCS, _OWNERS):
                 await connection.add_listener(channel, hear)
             self._connection = connection
             losing = asyncio.create_task(lost.wait())
@@ -120,10 +136,11 @@ class Wakeups:
             self._sending = asyncio.create_task(self._send())
 
     async def _send(self) -> None:
-        while self._moved or self._syncs_changed:
+        while self._moved or self._syncs_changed or self._words:
             await asyncio.sleep(MERGE_SECONDS)
             moved, self._moved = sorted(self._moved), set()
             syncs_changed, self._syncs_changed = self._syncs_changed, False
+            words, self._words = self._words, []
             connection = self._connection
             if connection is None:
                 continue  # lost: whoever waits looks by themselves
@@ -133,3 +150,5 @@ class Wakeups:
                     await connection.execute(_NOTIFY, _STREAMS, payload)
                 if syncs_changed:
                     await connection.execute(_NOTIFY, _SYNCS, "")
+                for word in words:
+                    await connection.execute(_NOTIFY, _OWNERS, word)

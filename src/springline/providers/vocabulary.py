@@ -6,10 +6,12 @@ collection is at fault. The engine interprets it; nothing here does I/O.
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import msgspec
+
+from springline.domain.secrets import Secret
 
 #: How changes are found. `parent`: its parent's change tells. `none`: there are no such changes.
 Method = Literal["feed", "incremental", "parent", "sweep", "none"]
@@ -18,13 +20,15 @@ FieldType = Literal["string", "boolean", "integer", "strings"]
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """A request to a provider, before authentication. `path` starts with a slash; `query` keeps its order. `answers`
-    are statuses besides 2xx that are an answer to it, not an error."""
+    """A request to a provider, before authentication. `path` starts with a slash; `query` keeps its order. `body` is
+    sent as it is: its type stands in `headers`. `answers` are statuses besides 2xx that are an answer to it, not an
+    error."""
 
     method: str = "GET"
     path: str
     query: tuple[tuple[str, str], ...] = ()
     headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
     answers: tuple[int, ...] = ()
 
 
@@ -45,6 +49,52 @@ class RateLimit(msgspec.Struct, frozen=True, kw_only=True):
     max_concurrent_requests: int = 0
 
 
+class LimitWindow(msgspec.Struct, frozen=True, kw_only=True):
+    """A limit of the provider's own: at most `allowed_requests` units in any `interval` seconds, at most
+    `max_concurrent_requests` requests at once; 0: no such limit.
+
+    `path`: a regular expression that the whole path of a request matches if it draws on the limit; None: every request.
+    Where it has groups, each method and each different text in them is an endpoint with a limit of its own; such a
+    limit is at most 10 s long. `costs`: units by method, 1 for those that are not named. Answers with one of
+    `uncounted_statuses` do not count. `shared_by_app`: the limit is the OAuth app's, over all of its credentials.
+    """
+
+    name: str
+    allowed_requests: int = 0
+    interval: float = 1.0
+    max_concurrent_requests: int = 0
+    path: str | None = None
+    costs: tuple[tuple[str, int], ...] = ()
+    uncounted_statuses: tuple[int, ...] = ()
+    shared_by_app: bool = False
+
+    def __post_init__(self) -> None:
+        """Raises ValueError that says what is wrong."""
+        if self.allowed_requests < 0 or self.max_concurrent_requests < 0 or self.interval <= 0:
+            raise ValueError(f"limit {self.name}: numbers must not be negative")
+        if not self.allowed_requests and not self.max_concurrent_requests:
+            raise ValueError(f"limit {self.name}: it limits nothing")
+        if self.path is not None and re.compile(self.path).groups and self.interval > 10:
+            raise ValueError(f"limit {self.name}: a limit of each endpoint is at most 10 s long")
+
+
+class LimitReading(msgspec.Struct, frozen=True, kw_only=True):
+    """What an answer says of one of the provider's limits; believed where it is stricter than our own count.
+
+    `window` names a `LimitWindow`; None: the credential as a whole. `remaining` units are left, `reset_seconds` from
+    now it is whole again, `allowed_requests` is its size. `is_exceeded`: this request was refused because of it;
+    `after_seconds` is the provider's own time to wait, where it names one.
+    """
+
+    window: str | None = None
+    remaining: int | None = None
+    reset_seconds: float | None = None
+    allowed_requests: int | None = None
+    is_exceeded: bool = False
+    after_seconds: float | None = None
+    because: str = ""
+
+
 class CredentialField(msgspec.Struct, frozen=True, kw_only=True):
     """One of a credential's properties. `aliases` are names that it had before."""
 
@@ -63,6 +113,43 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     label: str | None = None
 
 
+class Obtained(msgspec.Struct, frozen=True, kw_only=True):
+    """An access token. `expires_at` is by the provider's clock; None: it does not expire. `rotated` are properties of
+    the credential that were replaced with it: a refresh token that counts once."""
+
+    access_token: Secret
+    expires_at: datetime | None = None
+    rotated: Mapping[str, Secret] = {}
+
+
+class Grant(msgspec.Struct, frozen=True, kw_only=True):
+    """How an access token is obtained, where a credential's properties open nothing by themselves (I8).
+
+    `request` makes the request from the properties and from the OAuth app's fields (both in clear, empty without an
+    app) and the time, which is the provider's: where its answers' `Date` shows that ours is wrong, it is asked again
+    with the right one. `read` takes a 2xx answer and the provider's time; some APIs refuse with a 200, so it may raise.
+    `classify` says what every other answer means. All speak in errors of `domain.errors`: CredentialDead
+    (`is_doubtful` where a race can bring it about) and AppRefused end the grant, every other passes.
+    `app_fields` are what it needs of an OAuth app. `base_url` is where tokens are given out, if that is not the API
+    itself.
+    """
+
+    app_fields: tuple[str, ...] = ()
+    request: Callable[[Mapping[str, Any], Mapping[str, Any], datetime], Request]
+    read: Callable[[Answer, datetime], Obtained]
+    classify: Callable[[Request, Answer], Exception]
+    base_url: str | None = None
+
+
+class OAuthAppFields(msgspec.Struct, frozen=True, kw_only=True):
+    """What an OAuth app of a provider has beside its client id and secret. `stands_for_secret` are the fields that
+    together make the client secret dispensable. `refuse` names a field that cannot be, and says why."""
+
+    fields: tuple[CredentialField, ...]
+    stands_for_secret: tuple[str, ...] = ()
+    refuse: Callable[[Mapping[str, Any]], tuple[str, str] | None] = lambda fields: None
+
+
 class CredentialKind(msgspec.Struct, frozen=True, kw_only=True):
     """One way to be let in.
 
@@ -72,7 +159,9 @@ class CredentialKind(msgspec.Struct, frozen=True, kw_only=True):
     `account_of` tells it from the properties, where the provider does not. `data_set_of` names which of the account's
     data sets the credential opens, where it has several. `identity_of` adds to the identity what distinguishes keys of
     one account that can see different things.
-    `rate_limit` is the allotment of such a credential.
+    `rate_limit` is the allotment of a sync of such a credential; `limits` are the provider's own, on which all that is
+    done with the credential draws. Without properties they are the strictest. `grant` says how its access token is
+    obtained: `headers` then finds it among the properties, as `access_token`.
     """
 
     name: str
@@ -87,6 +176,18 @@ class CredentialKind(msgspec.Struct, frozen=True, kw_only=True):
     identity_of: Callable[[Mapping[str, Any]], str | None]
     refuse: Callable[[Mapping[str, Any]], str | None] = lambda properties: None
     rate_limit: Callable[[Mapping[str, Any]], RateLimit]
+    limits: Callable[[Mapping[str, Any]], tuple[LimitWindow, ...]] = lambda properties: ()
+    grant: Grant | None = None
+
+    @property
+    def app_fields(self) -> tuple[str, ...]:
+        """What such a credential needs of an OAuth app; empty: it needs none."""
+        return () if self.grant is None else self.grant.app_fields
+
+    @property
+    def needs_app(self) -> bool:
+        """Whether such a credential works only with an OAuth app."""
+        return bool(self.app_fields)
 
     @property
     def secret_names(self) -> frozenset[str]:
@@ -147,11 +248,19 @@ class ListEndpoint(msgspec.Struct, frozen=True, kw_only=True):
 
 class ReadById(msgspec.Struct, frozen=True, kw_only=True):
     """How one record is read. `path` is a template. A 200 says "deleted" where `gone_field` is true, or where
-    `gone_when_null` is null."""
+    `gone_when_null` is null.
+
+    `only_proves`: the answer has other fields than the list's. It says whether the record is there, and is never
+    stored: the two shapes in turn would look like a change each time.
+    `answers_unlisted`: it also answers for what is no longer this account's (a public repository that was taken from
+    it). So it cannot prove that a record is still there: what two completed sweeps in a row did not see is gone.
+    """
 
     path: str
     gone_field: str | None = None
     gone_when_null: str | None = None
+    only_proves: bool = False
+    answers_unlisted: bool = False
 
 
 class Incremental(msgspec.Struct, frozen=True, kw_only=True):
@@ -266,7 +375,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     """An API that can be synced.
 
     `classify` says what an answer that is no success means: it returns an error of `domain.errors`. It is never asked
-    about a 2xx.
+    about a 2xx. `read_limits` is asked about every answer: what it says of the provider's limits.
     """
 
     name: str
@@ -278,7 +387,9 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     request_headers: tuple[tuple[str, str], ...] = ()
     request_id_header: str | None = None
     request_timeout_seconds: float = 30.0
+    oauth_app: OAuthAppFields | None = None
     classify: Callable[[Request, Answer], Exception]
+    read_limits: Callable[[Request, Answer], tuple[LimitReading, ...]] = lambda request, answer: ()
 
     def __post_init__(self) -> None:
         """Raises ValueError that names the collection and what is wrong with it."""
@@ -316,6 +427,8 @@ def _faults(provider: Provider, collection: Collection) -> list[str]:
         paths.append(collection.read.path)
         if "{id}" not in collection.read.path and "{record." not in collection.read.path:
             faults.append("the path that reads one record must name it: {id}, or a field as {record.number}")
+        if collection.read.only_proves and collection.feed is not None:
+            faults.append("events name its records, and what reads one of them has another shape")
     faults += [f"the path {path} must start with a slash" for path in paths if not path.startswith("/")]
     known = {"id", "record", "credential", *ancestors}
     faults += [

@@ -44,6 +44,7 @@ class CredentialStore:
         name: str | None,
         properties: Properties,
         metadata: Mapping[str, Any],
+        oauth_app_id: uuid.UUID | None = None,
     ) -> Credential:
         """A new credential. Raises AccountTaken."""
         credential_id = new_id()
@@ -61,6 +62,7 @@ class CredentialStore:
             sealed.content,
             sealed.key_id,
             metadata,
+            oauth_app_id,
         )
         if row is None:
             raise AccountTaken
@@ -128,9 +130,17 @@ class CredentialStore:
         return at
 
     async def replace(
-        self, org_id: uuid.UUID, credential_id: uuid.UUID, *, account: str, secret_print: str, properties: Properties
+        self,
+        org_id: uuid.UUID,
+        credential_id: uuid.UUID,
+        *,
+        account: str,
+        secret_print: str,
+        properties: Properties,
+        oauth_app_id: uuid.UUID | None = None,
     ) -> Credential | None:
-        """Replaces the properties; health starts anew, and the syncs that use it take it up. Raises AccountTaken."""
+        """Replaces the properties; what was obtained with the old ones goes, health starts anew, and the syncs that use
+        it take it up. Raises AccountTaken."""
         sealed = self._seal(org_id, credential_id, properties)
         try:
             row = await self._database.fetch_row(
@@ -142,6 +152,7 @@ class CredentialStore:
                 properties.masked(),
                 sealed.content,
                 sealed.key_id,
+                oauth_app_id,
             )
         except asyncpg.UniqueViolationError:
             raise AccountTaken from None

@@ -87,6 +87,13 @@ class StoredHold(NamedTuple):
     concerns: int
 
 
+class HeldDeletions(NamedTuple):
+    """What was decided about deletions, and why they were held."""
+
+    status: str
+    reason: str
+
+
 class PageRefused(Exception):
     """The database refuses what stands in a page: it will refuse it again."""
 
@@ -196,10 +203,10 @@ class PageStore:
         """Forgets a hold: its reason is over."""
         await self._database.execute(self._sql["release_hold"], stream_no, source_no, content_print)
 
-    async def list_deletion_holds(self, stream_no: int, source_no: int) -> dict[int, str]:
-        """The reasons why deletions of a source are held, where nobody has decided, by print."""
+    async def list_deletion_holds(self, stream_no: int, source_no: int) -> dict[int, HeldDeletions]:
+        """Deletions of a source that are held, decided or not, by print."""
         rows = await self._database.fetch(self._sql["list_deletion_holds"], stream_no, source_no)
-        return {row["print"]: row["reason"] for row in rows}
+        return {row["print"]: HeldDeletions(row["status"], row["reason"]) for row in rows}
 
     async def summarise_holds(self, stream_no: int, source_no: int) -> tuple[int, str | None]:
         """How many records and pages of a source are held, and why the last one was."""

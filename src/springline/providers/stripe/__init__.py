@@ -7,7 +7,7 @@ Stripe's own Python library (16.1), as collected in November 2026.
 from datetime import timedelta
 
 from springline.providers.stripe import balance, billing, catalog, customers, issuing, payments, platform
-from springline.providers.stripe.answers import classify
+from springline.providers.stripe.answers import classify, read_limits
 from springline.providers.stripe.keys import STRIPE_KEY
 from springline.providers.stripe.shapes import PAGES
 from springline.providers.vocabulary import EventFeed, Provider
@@ -23,6 +23,7 @@ stripe = Provider(
     request_headers=(("Stripe-Version", VERSION),),
     request_id_header="request-id",
     classify=classify,
+    read_limits=read_limits,
     feed=EventFeed(
         path="/v1/events",
         pagination=PAGES,

@@ -17,7 +17,8 @@ from springline.domain.errors import (
     RetryLater,
     SlowDown,
 )
-from springline.providers.vocabulary import Answer, Request
+from springline.providers.stripe.limits import ACCOUNT, ENDPOINT
+from springline.providers.vocabulary import Answer, LimitReading, Request
 
 #: Stripe's Retry-After is not dependable: longer waits are not believed.
 LONGEST_WAIT_SECONDS = 300.0
@@ -48,6 +49,19 @@ def classify(request: Request, answer: Answer) -> ProviderError:
         if answer.status not in _PASSING and answer.status not in (401, 403, 404):
             return _filled(ProviderBroken, error, answer)
     return _by_status(request, answer, error)
+
+
+def read_limits(request: Request, answer: Answer) -> tuple[LimitReading, ...]:
+    """Stripe says nothing of what is left; a 429 says in a header which of its limiters refused.
+    docs.stripe.com/rate-limits, November 2026."""
+    if answer.status != 429:
+        return ()
+    reason = answer.headers.get("stripe-rate-limited-reason", "")
+    if not reason:
+        return ()  # then `classify` says whether it is the rate at all: contention for one object is not
+    window = ACCOUNT if reason.startswith("global") else ENDPOINT
+    after = _retry_after(answer)
+    return (LimitReading(window=window, is_exceeded=True, after_seconds=after, because=f"429, {reason}"),)
 
 
 def _by_status(request: Request, answer: Answer, error: _Error) -> ProviderError:

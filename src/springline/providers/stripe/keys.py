@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from springline.providers.stripe.limits import limits
 from springline.providers.vocabulary import Account, Answer, CredentialField, CredentialKind, RateLimit, Request
 
 
@@ -84,4 +85,5 @@ STRIPE_KEY = CredentialKind(
     identity_of=_identity_of,
     refuse=_refuse,
     rate_limit=_rate_limit,
+    limits=limits,
 )

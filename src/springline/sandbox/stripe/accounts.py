@@ -6,7 +6,7 @@ from heapq import heappop, heappush
 from random import Random
 from typing import Any
 
-from springline.sandbox.stripe.clock import SandboxClock
+from springline.sandbox.common.clock import SandboxClock
 from springline.sandbox.stripe.collection import Collection, Feature
 from springline.sandbox.stripe.idempotency import IdempotentRequests
 from springline.sandbox.stripe.limits import LIVE_LIMITS, TEST_LIMITS, Limiter

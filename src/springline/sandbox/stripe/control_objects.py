@@ -6,9 +6,10 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from springline.sandbox.common.control import ControlError, read_order, reply
 from springline.sandbox.stripe import resources
 from springline.sandbox.stripe.collection import Collection, Feature
-from springline.sandbox.stripe.control import PREFIX, ControlError, chosen_account, read_order, reply
+from springline.sandbox.stripe.control import PREFIX, chosen_account
 from springline.sandbox.stripe.forms import flatten
 from springline.sandbox.stripe.raw import RawError, read_raw
 from springline.sandbox.stripe.seeding import make_changes, seed_objects

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from springline.sandbox.stripe.accounts import Account
+from springline.sandbox.stripe.accounts import EMBEDDED_ENTRIES, Account
 from springline.sandbox.stripe.answers import Answer, Chunk, Page, answer_value
 from springline.sandbox.stripe.collection import Collection, Operation, Parent
 from springline.sandbox.stripe.errors import StripeError, parameter_empty, resource_missing, unknown_url
@@ -97,7 +97,7 @@ def read_one(
         raise resource_missing(collection.object, object_id)
     if params.get("expand"):
         value = record.value()
-        expand(value, params["expand"], find=_finder(account))
+        expand(value, params["expand"], related=_InAccount(account))
         return answer_value(value)
     return Answer(chunk=Chunk(record.text, record.raw))
 
@@ -220,7 +220,7 @@ def _run(
     before = write.account.checkpoint()
     result = write.account.shown(collection.name, operation.run(write, value, params))
     try:
-        expand(result, paths, find=_finder(write.account))
+        expand(result, paths, related=_InAccount(write.account))
     except StripeError:
         # Whether a path leads anywhere shows on the object only; a refused request has changed nothing.
         write.account.restore(before)
@@ -257,16 +257,30 @@ def _expanded_page(chunks: list[Chunk], paths: list[str], account: Account) -> l
                 f"This property cannot be expanded ({path}). You may want to try expanding 'data.{path}' instead."
             )
     page = {"data": [parse(chunk.text) for chunk in chunks]}
-    expand(page, paths, find=_finder(account))
+    expand(page, paths, related=_InAccount(account))
     return [Chunk(pretty(value)) for value in page["data"]]
 
 
-def _finder(account: Account) -> Callable[[str, str], Object | None]:
-    def find(collection: str, object_id: str) -> Object | None:
-        record = account.tables[collection].get(object_id)
+@dataclass(frozen=True, slots=True)
+class _InAccount:
+    """What the account's objects lead to."""
+
+    account: Account
+
+    def find(self, collection: str, object_id: str) -> Object | None:
+        record = self.account.tables[collection].get(object_id)
         if record is None:
-            gone = object_id in account.deleted[collection]
-            return deleted_stub(account.kinds[collection], object_id) if gone else None
+            gone = object_id in self.account.deleted[collection]
+            return deleted_stub(self.account.kinds[collection], object_id) if gone else None
         return record.value()
 
-    return find
+    def listing(self, collection: str, owner: Object) -> Object:
+        table, kind = self.account.tables[collection], self.account.kinds[collection]
+        if kind.parent is not None:
+            parent = self.account.kinds[kind.parent.collection]
+            url, records = f"/v1/{parent.path}/{owner['id']}/{kind.parent.segment}", list(table.of(owner["id"]))
+        else:
+            url = f"/v1/{kind.path}?{owner['object']}={owner['id']}"
+            records = table.where(**{owner["object"]: owner["id"]})
+        entries = [record.value() for record in records[:EMBEDDED_ENTRIES]]
+        return {"object": "list", "data": entries, "has_more": len(records) > EMBEDDED_ENTRIES, "url": url}

@@ -7,24 +7,19 @@ from urllib.parse import unquote_plus
 
 from aiohttp import web
 
+from springline.sandbox.common.faults import ActiveFault, LatencyFault, LatePageFault, StatusFault
+from springline.sandbox.common.outcomes import Outcome, interrupt, spoil
+from springline.sandbox.common.state import Arrival
 from springline.sandbox.stripe import resources
 from springline.sandbox.stripe.accounts import Account
 from springline.sandbox.stripe.answers import Answer, answer_error, answer_value
 from springline.sandbox.stripe.delivery import deliver
 from springline.sandbox.stripe.errors import StripeError, not_set_up, unknown_url
-from springline.sandbox.stripe.fault_effects import (
-    Outcome,
-    ignores_cursor,
-    interrupt,
-    reshape,
-    sight,
-    spoil,
-)
-from springline.sandbox.stripe.faults import ActiveFault, LatencyFault, LatePageFault
+from springline.sandbox.stripe.fault_effects import ignores_cursor, reshape, sight, status_answer
 from springline.sandbox.stripe.forms import Form, read_form
 from springline.sandbox.stripe.keys import Key, masked
 from springline.sandbox.stripe.paths import Target
-from springline.sandbox.stripe.state import Arrival, StripeSandbox
+from springline.sandbox.stripe.state import StripeSandbox
 
 # Preview features come after the date: "2026-09-30.endive; custom_checkout_beta=v1".
 _VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(\.[a-z_]+)?(; ?[a-z0-9_]+=v\d+)*")
@@ -117,7 +112,11 @@ class Api:
         for active in fired:
             if isinstance(active.fault, LatencyFault):
                 await active.hold(active.fault.ms / 1_000)
-        instead = await interrupt(fired, applied=False, path=call.path)
+
+        def error_answer(fault: StatusFault) -> Answer:
+            return status_answer(fault, path=call.path)
+
+        instead = await interrupt(fired, applied=False, error_answer=error_answer)
         if instead is not None:
             return instead
         answer = self._answer(call, arrival, fired, key=key, account=account)
@@ -126,7 +125,7 @@ class Api:
             answer.headers["Idempotency-Key"] = call.idempotency_key
             account.idempotent.keep(call.idempotency_key, answer)
         answer = reshape(answer, fired)
-        instead = await interrupt(fired, applied=True, path=call.path)
+        instead = await interrupt(fired, applied=True, error_answer=error_answer)
         if instead is not None:
             return instead
         for active in fired:

@@ -43,9 +43,8 @@ SELECT status, count FROM holds WHERE stream_no = $1 AND source_no = $2 AND prin
 DELETE FROM holds WHERE stream_no = $1 AND source_no = $2 AND print = $3
 
 -- list_deletion_holds --
--- Why deletions of a source are held, undecided.
-SELECT print, reason FROM holds WHERE stream_no = $1 AND source_no = $2 AND kind = 'deletion' AND status = 'held'
-ORDER BY held_us
+-- The held deletions of a source, decided or not.
+SELECT print, status, reason FROM holds WHERE stream_no = $1 AND source_no = $2 AND kind = 'deletion'
 
 -- summarise_holds --
 -- How many records and pages of a source are held, and why the last one was.
