@@ -10,9 +10,10 @@ from tests.support.made import STRIPE_KEY, Made, Maker
 from tests.support.stripe_side import StripeSide
 from tests.support.waiting import until
 
-from springline.engine.explain import Activity, RunExplanation, quota_use
+from springline.engine.activities import Activity, RunExplanation
+from springline.engine.explain_run import quota_use
 from springline.engine.quotas import Priority, SyncQuota
-from springline.engine.request_log import CURRENT_WORK, MOST_REQUESTS, RequestLog, RequestMade
+from springline.engine.request_log import CURRENT_WORK, MOST_REQUESTS, RequestLog
 from springline.providers.vocabulary import RateLimit
 from springline.store.database import Database
 
@@ -87,26 +88,19 @@ def test_a_request_says_how_it_went() -> None:
 
 
 async def test_the_use_of_a_quota_adds_up() -> None:
-    quota = SyncQuota(RateLimit(allowed_requests=10, interval=60), clock=time.monotonic)
-    quota.assume_used(2, age_seconds=1)
-    now = datetime.now(UTC)
-
-    def request(purpose: str, seconds: float) -> RequestMade:
-        return RequestMade(
-            at=now - timedelta(seconds=seconds),
-            purpose=purpose,
-            work="",
-            method="GET",
-            path="/",
-            status=200,
-            ms=1,
-            waited_ms=0,
-        )
-
+    quota = SyncQuota(RateLimit(allowed_requests=10, interval=60), clock=time.monotonic, sync_no=7)
+    quota.credential.sync_limit(8, RateLimit(allowed_requests=3, interval=1))
     async with quota.permit(Priority.poll):
-        used = quota_use(quota, [request("sweep", 90), request("poll", 0)], now=now)
-    assert (used.used, used.by_purpose) == (3, {"poll": 1, "other": 2})
+        used = quota_use(quota)
+    assert (used.used, used.by_purpose) == (1, {"poll": 1})
     assert (used.allowed_requests, used.interval) == (10, 60)
+    assert [limit.name for limit in used.limits] == ["rate_limit"]
+    quota.slow_down(30)
+    used = quota_use(quota)
+    assert [(limit.name, limit.closed_seconds > 29) for limit in used.limits] == [
+        ("credential", True),
+        ("rate_limit", False),
+    ]
 
 
 # a running sync --------------------------------------------------------------------------------

@@ -174,6 +174,22 @@ class RequestMade(msgspec.Struct, kw_only=True):
     fault: str | None = None
 
 
+class LimitUse(msgspec.Struct, kw_only=True):
+    """How one of the limits stands that a sync's requests draw on: its own `rate_limit`, or one that it shares."""
+
+    name: str
+    allowed_requests: int
+    interval: float
+    used: int
+    used_by: dict[str, int] = {}
+    waiting: dict[str, int] = {}
+    running: int = 0
+    max_concurrent_requests: int = 0
+    free_in_seconds: float | None = None
+    closed_seconds: float = 0
+    closed_because: str | None = None
+
+
 class QuotaUse(msgspec.Struct, kw_only=True):
     """What the running window of the quota holds."""
 
@@ -182,6 +198,7 @@ class QuotaUse(msgspec.Struct, kw_only=True):
     used: int
     max_concurrent_requests: int = 0
     by_purpose: dict[str, int] = {}
+    limits: list[LimitUse] = []
 
 
 class Explanation(ApiObject, kw_only=True):

@@ -20,6 +20,8 @@ __all__ = ["CredentialQuota", "Permit", "Priority", "QuotaSnapshot", "SyncQuota"
 
 #: More endpoints than this are not remembered once they rest.
 _ENDPOINTS_KEPT: Final = 256
+#: Why a limit is closed while the database has not recorded, ahead of their use, the starts that come next.
+NOT_RECORDED: Final = "the database has not recorded the next starts yet"
 _ANY_REQUEST: Final = Request(path="/")
 
 
@@ -257,7 +259,7 @@ class CredentialQuota:
         free_at = limit.free_at(now, bulk=False)
         shut = limit.shut_until(now)
         if shut is None and limit.lacks_block(now):
-            shut = now, "the database has not recorded the next starts yet"
+            shut = now, NOT_RECORDED
         return WindowUse(
             name=limit.key,
             allowed_requests=limit.allowed,
