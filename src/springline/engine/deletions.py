@@ -60,7 +60,8 @@ class Deletions:
         if count == 0:
             await self._let_go_of_hold(partition)
             return
-        if self._part.collection.read is None:
+        read = self._part.collection.read
+        if read is None or read.answers_unlisted:
             await self._settle_unreadable(partition, walked, detected_by)
             return
         if not await self._is_allowed(partition, walked, count=count, sample=sample, detected_by=detected_by):
@@ -164,7 +165,7 @@ class Deletions:
             await self._session.records.release_deletions(self._part.source_no, partition.parent_no)
 
     async def _settle_unreadable(self, partition: Partition, walked: Walked, detected_by: DetectedBy) -> None:
-        """Nothing reads one of them: what two walks in a row did not see is gone."""
+        """No read by id proves that one is there: what two walks in a row did not see is gone."""
         part = self._part
         if not self._is_believed(partition, walked):
             return

@@ -29,6 +29,10 @@ class _Gone:
         self.said_so = said_so
 
 
+class _Present:
+    """The answer: it is there. What it says is not kept: it has another shape than the list's."""
+
+
 class _Target(NamedTuple):
     """Where a record is read."""
 
@@ -41,6 +45,7 @@ class Unproven(ProviderBroken):
     """Records answer "not found", but so does everything else: nothing is deleted on that."""
 
 
+_THERE = (PageRecord, _Present)
 #: Faults that may be those of one record.
 _OF_ONE_RECORD = (ProviderBroken, RequestRejected)
 
@@ -191,7 +196,9 @@ class Rereader:
 
     async def _read(
         self, part: CollectionSession, target: "_Target", priority: Priority
-    ) -> PageRecord | RejectedRecord | _Gone:
+    ) -> PageRecord | RejectedRecord | _Present | _Gone:
+        read = part.collection.read
+        assert read is not None
         request = Request(path=target.path)
         part.requests += 1
         try:
@@ -203,10 +210,10 @@ class Rereader:
             return _Gone(said_so=True)
         if isinstance(record, PageRecord) and record.upstream_id != target.upstream_id:
             # One that another path answers with (a number that was used again) is not the one that was asked for.
-            if names_record_fields(part.collection.read.path if part.collection.read else ""):
+            if names_record_fields(read.path):
                 return _Gone(said_so=False)
             raise ProviderBroken(f"was asked for {target.upstream_id} and answered with {record.upstream_id}")
-        return record
+        return _Present() if read.only_proves and isinstance(record, PageRecord) else record
 
     async def _prove_access(
         self, part: CollectionSession, targets: Mapping[str, "_Target"], gone: set[str], priority: Priority
@@ -223,7 +230,7 @@ class Rereader:
         if page.parsed.records:
             target = await self._targets(part, [page.parsed.records[0].upstream_id])
             answers = [await self._read(part, each, priority) for each in target.values()]
-            if not target or any(isinstance(answer, PageRecord) for answer in answers):
+            if not target or any(isinstance(answer, _THERE) for answer in answers):
                 return
             raise Unproven(f"lists records at {part.listing.path} but answers none of them by id")
         # The list is empty too. It is believed while anything else of the account answers.
@@ -244,14 +251,14 @@ class Rereader:
             return
         targets = await self._targets(parents, sorted(parent_ids))
         for target in targets.values():
-            if not isinstance(await self._read(parents, target, priority), PageRecord):
+            if not isinstance(await self._read(parents, target, priority), _THERE):
                 raise Unproven(f"answers {target.path} no more, so that nothing below it is known to be gone")
 
     async def _some_record_answers(self, part: CollectionSession, gone: set[str], priority: Priority) -> bool:
         candidates = [key for key in await self._live(part, _WITNESSES + len(gone)) if key not in gone]
         for target in (await self._targets(part, candidates[:_WITNESSES])).values():
             try:
-                if isinstance(await self._read(part, target, priority), PageRecord):
+                if isinstance(await self._read(part, target, priority), _THERE):
                     return True
             except (NotPermitted, *_OF_ONE_RECORD):
                 continue

@@ -1,8 +1,13 @@
 -- Child collections: each record knows its parent, so that one parent's share (a partition) can be walked, compared and
--- let go by itself.
+-- let go by itself. Holds can be decided.
 
 ALTER TABLE records ADD COLUMN parent_no bigint NOT NULL DEFAULT 0; -- its parent's record number; 0: none
 CREATE INDEX records_parent ON records (stream_no, source_no, parent_no, upstream_id) WHERE parent_no <> 0;
+
+ALTER TABLE holds
+    ADD COLUMN status text NOT NULL DEFAULT 'held' CHECK (status IN ('held', 'applied', 'discarded')),
+    ADD COLUMN decided_us bigint,
+    ADD COLUMN count integer NOT NULL DEFAULT 1;  -- records concerned
 
 -- Writes the records, checkpoints and holds of any number of pages of one stream.
 --
