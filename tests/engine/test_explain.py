@@ -1,6 +1,9 @@
 """What a running sync says of itself: its last requests, what each collection does or waits for."""
 
+import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,11 +14,17 @@ from tests.support.stripe_side import StripeSide
 from tests.support.waiting import until
 
 from springline.engine.activities import Activity, RunExplanation
+from springline.engine.explain import Explainer, RunQuestions, runs_elsewhere
 from springline.engine.explain_run import quota_use
+from springline.engine.owners import Owners
 from springline.engine.quotas import Priority, SyncQuota
 from springline.engine.request_log import CURRENT_WORK, MOST_REQUESTS, RequestLog
+from springline.engine.wakeups import Wakeups
 from springline.providers.vocabulary import RateLimit
 from springline.store.database import Database
+from springline.store.holds import HoldStore
+from springline.store.leases import LeaseStore, Process
+from springline.store.owners import OwnerStore
 
 CUSTOMER, PRODUCT = "stripe:customer", "stripe:product"
 
@@ -171,3 +180,62 @@ async def test_a_quota_over_a_long_window_lets_a_new_sync_start(side: StripeSide
     made = await maker.sync(epoch=0, rate_limit={"allowed_requests": 100, "interval": 60.0})
     async with working(maker.database, side) as work:
         await work.until_backfilled(made)
+
+
+# in another process ----------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def another_process(database: Database) -> AsyncIterator[Owners]:
+    """What a process without this worker asks through."""
+    wakeups = Wakeups(database)
+    owners = Owners(OwnerStore(database), wakeups)
+    stop = asyncio.Event()
+    listening = asyncio.create_task(wakeups.run(stop))
+    try:
+        yield owners
+    finally:
+        stop.set()
+        await listening
+        await owners.close()
+
+
+async def test_the_worker_of_another_process_is_asked(side: StripeSide, maker: Maker) -> None:
+    await side.seed("customer", 3)
+    made = await maker.sync(epoch=0)
+    explainer_stores = LeaseStore(maker.database), HoldStore(maker.database)
+    async with another_process(maker.database) as owners:
+        questions = RunQuestions(owners, runs_elsewhere)
+        explainer = Explainer(*explainer_stores, elsewhere=questions.ask)
+        async with working(maker.database, side) as work:
+            RunQuestions(work.owners, work.worker.explain)
+            await work.until_backfilled(made)
+            assert await questions.ask(made.sync.credential_no, made.sync_no + 1) is None
+            sync = await maker.syncs.get(made.org_id, made.sync.sync_id)
+            assert sync is not None
+            found = await explainer.explain(sync)
+            assert found.quota is not None
+            assert found.requests[0].at >= found.requests[-1].at
+            assert {request.work for request in found.requests} >= {"feed", f"backfill:{CUSTOMER}"}
+            assert found.collections[CUSTOMER].waits == ()
+        # It has stopped and given its lease back: nobody is asked.
+        found = await explainer.explain(sync)
+        assert (found.worker_no, found.quota) == (None, None)
+        assert found.collections[CUSTOMER].waits[0].waiting_for == "lease"
+
+
+async def test_a_worker_that_does_not_answer_is_not_waited_for(
+    side: StripeSide, maker: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("springline.engine.explain.ANSWER_SECONDS", 0.1)
+    made = await maker.sync(epoch=0)
+    leases = LeaseStore(maker.database)
+    worker_no = await leases.register_worker(Process("elsewhere", "elsewhere", "1:1"), 60)
+    await maker.database.execute("UPDATE credentials SET lease_worker_no = $1", worker_no)
+    sync = await maker.syncs.get(made.org_id, made.sync.sync_id)
+    assert sync is not None
+    async with another_process(maker.database) as owners:
+        explainer = Explainer(leases, HoldStore(maker.database), elsewhere=RunQuestions(owners, runs_elsewhere).ask)
+        found = await explainer.explain(sync)
+    assert found.worker_no == worker_no
+    assert found.collections[CUSTOMER].says.startswith(f"Worker {worker_no} holds the lease")

@@ -29,7 +29,7 @@ from springline.store.holds import DeletionHeld, HoldStore
 from springline.store.leases import Holder, LeaseStore
 
 #: A worker of another process that has not answered by then is not waited for.
-_ANSWER_SECONDS: Final = 3.0
+ANSWER_SECONDS: Final = 3.0
 
 
 class SyncExplanation(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,7 +68,7 @@ class RunQuestions:
     async def ask(self, credential_no: int, sync_no: int) -> RunExplanation | None:
         """None: nobody answered in time, or it does not run there (yet)."""
         try:
-            answer = await self._owners.ask(credential_no, RunQuestion(sync_no), timeout_seconds=_ANSWER_SECONDS)
+            answer = await self._owners.ask(credential_no, RunQuestion(sync_no), timeout_seconds=ANSWER_SECONDS)
             return msgspec.json.decode(answer, type=RunExplanation | None)
         except (OwnerUnavailable, msgspec.DecodeError):  # it may be of another version
             return None

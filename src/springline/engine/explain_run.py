@@ -18,7 +18,7 @@ from springline.engine.activities import (
     as_sentence,
     with_waits,
 )
-from springline.engine.quotas import NOT_RECORDED, SyncQuota, WindowUse
+from springline.engine.quotas import NOT_RECORDED, Priority, SyncQuota, WindowUse
 from springline.engine.request_log import UnderWay
 from springline.engine.session import CollectionSession, SyncSession
 
@@ -146,32 +146,42 @@ def _requests_waiting(
                 "itself; nothing is to be done, unless it happens again and again: then lower the sync's rate_limit.",
             )
         ]
-    next_at = session.quota.next_start_at
+    is_bulk = all(Priority[one.purpose].is_bulk for one in waiting)
+    next_at = session.quota.next_start_at(bulk=is_bulk)
     return [
         Waiting(
             waiting_for="quota",
             since=clock.time(since),
             until=None if next_at is None else clock.time(next_at),
-            says=_used_up(limits, session),
+            says=_used_up(limits, session, is_bulk=is_bulk),
         )
     ]
 
 
-def _used_up(limits: Sequence[WindowUse], session: SyncSession) -> str:
+def _used_up(limits: Sequence[WindowUse], session: SyncSession, *, is_bulk: bool) -> str:
     """Names the limit that lets the next request wait longest."""
     full = [limit for limit in limits if limit.free_in_seconds is None or limit.free_in_seconds > 0]
     limit = max(full, key=lambda limit: limit.free_in_seconds or float("inf"), default=None)
     title = session.provider.title
+    if limit is None and is_bulk:
+        return (
+            "Backfills and sweeps keep an even pace, so that what is more urgent finds the quota free. They go on by "
+            "themselves; a higher rate_limit makes them faster."
+        )
     if limit is None or limit.name == _OWN:
         own = session.quota.limit
         return (
-            f"The quota of {own.allowed_requests:,} requests in any {own.interval:g} s is used up for now. It goes on "
+            f"The quota of {_requests(own.allowed_requests)} in any {own.interval:g} s is used up for now. It goes on "
             f"by itself; a higher rate_limit makes it faster, as far as {title} allows it."
         )
     return (
-        f"What {title} allows is used up for now: {limit.allowed_requests:,} requests in any {limit.interval:g} s "
+        f"What {title} allows is used up for now: {_requests(limit.allowed_requests)} in any {limit.interval:g} s "
         f"({limit.name}). It goes on by itself; other syncs of the same account share this limit."
     )
+
+
+def _requests(count: int) -> str:
+    return "1 request" if count == 1 else f"{count:,} requests"
 
 
 def _activity(part: CollectionSession, works: Sequence[WorkStanding], clock: _Clock) -> Activity:

@@ -318,12 +318,12 @@ class SyncQuota:
             0.0,
         )
 
-    @property
-    def next_start_at(self) -> float | None:
-        """When a request of this sync may start, on the quota's clock; None: that depends on requests under way."""
+    def next_start_at(self, *, bulk: bool) -> float | None:
+        """When a request of this sync (`bulk`: one that keeps an even pace) may start, on the quota's clock; None: that
+        depends on requests under way."""
         now = self.credential.ledger.clock()
         at = max(
-            max(draw.limit.free_at(now, bulk=False), shut[0] if (shut := draw.limit.shut_until(now)) else now)
+            max(draw.limit.free_at(now, bulk=bulk), shut[0] if (shut := draw.limit.shut_until(now)) else now)
             for draw in self.credential.draws(_ANY_REQUEST, self.sync_no)
         )
         return None if at == NEVER else at
