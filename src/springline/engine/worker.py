@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from springline import telemetry
-from springline.engine.explain import RunExplanation
+from springline.engine.activities import RunExplanation
 from springline.engine.fetch import Fetcher, HttpClient, Origin
 from springline.engine.leasing import Leasing
 from springline.engine.page_commit import StreamWriters
