@@ -26,7 +26,7 @@ SYNCS: Final = 200
 LEASE_SECONDS: Final = 8.0
 CUSTOMERS: Final = 20
 PRODUCTS: Final = 300
-#: So many syncs of the worker that is paused are in the middle of a backfill then.
+#: So many syncs of the worker that is paused are in the middle of a backfill then, each with a page to be committed.
 BACKFILLING: Final = 10
 
 _HELD_BY: Final = """
@@ -127,15 +127,18 @@ async def test_one_worker_is_killed_and_one_is_paused(cluster: Cluster, side: St
         killed_row = ("killed", len(lost), *(f"{at - killed_at:.2f}" for at in (written[0], written[-1])))
         assert written[-1] - killed_at < 1.5 * LEASE_SECONDS
 
-        # One is paused, with pages on their way: it looks as one does on a machine that nobody reaches.
+        # One is paused, with pages in its hands: it looks as one does on a machine that nobody reaches.
         await until(lambda: _is_spread(client, 2), within_seconds=20, what="two that share everything", every=0.1)
         lost = await cluster.held_by(paused)
         backfilling = list(lost)[:BACKFILLING]
         await side.fault("late_page", ms=400, match={"path": "/v1/products"})
         await _add_products(client, [lost[sync_no][0] for sync_no in backfilling])
-        await until(lambda: _on_their_way(side, "/v1/products") >= BACKFILLING / 2)
-        paused_at, stopped_at = time.time(), time.monotonic()
-        os.kill(paused.pid, signal.SIGSTOP)
+        async with cluster.database.transaction() as connection:
+            # While nobody can commit, its pages pile up; that it asks for the next ones tells that it has them.
+            await connection.execute("SELECT 1 FROM stream_heads FOR UPDATE")
+            await until(lambda: _second_pages(side, "/v1/products") >= BACKFILLING)
+            paused_at, stopped_at = time.time(), time.monotonic()
+            os.kill(paused.pid, signal.SIGSTOP)
         news = await side.create("customer", name="after the pause")
         written = await cluster.until_written(news, lost, within_seconds=1.5 * LEASE_SECONDS)
         paused_row = ("paused", len(lost), *(f"{at - paused_at:.2f}" for at in (written[0], written[-1])))
@@ -277,9 +280,9 @@ async def _is_spread(client: Client, workers: int) -> bool:
     return len(shares) == workers and sum(shares) == SYNCS and max(shares) - min(shares) <= SYNCS / 20
 
 
-def _on_their_way(side: StripeSide, path: str) -> int:
-    """Requests that the sandbox has not answered yet."""
-    return sum(arrival.path == path and arrival.finished_at is None for arrival in side.arrivals)
+def _second_pages(side: StripeSide, path: str) -> int:
+    """Requests for what follows on a page."""
+    return sum(arrival.path == path and "starting_after" in arrival.query for arrival in side.arrivals)
 
 
 async def _metrics_of(session: aiohttp.ClientSession, process: Springline) -> dict[str, float]:
