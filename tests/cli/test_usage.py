@@ -19,6 +19,8 @@ COMMANDS = [
     "syncs",
     "consumers",
     "tail",
+    "events",
+    "records",
     "providers",
     "worker",
     "workers",
