@@ -45,6 +45,7 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
             "SPRINGLINE_LOG_FORMAT": "JSON",
             "SPRINGLINE_LOG_LEVEL": "Debug",
             "SPRINGLINE_LEASE_SECONDS": "2.5",
+            "SPRINGLINE_PROVIDER_LIMITS": "Off",
             "SPRINGLINE_STRIPE_BASE_URL": "http://127.0.0.1:12111",
         }
     )
@@ -55,6 +56,7 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
     assert settings.api_token == "0123456789abcdef"
     assert (settings.log_format, settings.log_level, settings.lease_seconds) == ("json", "debug", 2.5)
     assert settings.base_urls == {"stripe": "http://127.0.0.1:12111"}
+    assert settings.provider_limits is False
 
 
 def test_an_empty_variable_counts_as_not_set() -> None:
@@ -102,6 +104,7 @@ def test_root_keeps_its_data_where_postgresql_can_reach_it(monkeypatch: pytest.M
         ("SPRINGLINE_LEASE_SECONDS", "0.5", "from 1 to 3600"),
         ("SPRINGLINE_LEASE_SECONDS", "nan", "from 1 to 3600"),
         ("SPRINGLINE_LEASE_SECONDS", "30s", "from 1 to 3600"),
+        ("SPRINGLINE_PROVIDER_LIMITS", "none", "must be on or off"),
         ("SPRINGLINE_STRIPE_BASE_URL", "ftp://h", "must be an http or https URL"),
         ("SPRINGLINE_GITHUB_BASE_URL", "https://h/api/v3", "without a path or query"),
     ],

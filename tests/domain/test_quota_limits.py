@@ -206,7 +206,11 @@ def test_what_is_left_is_believed_where_it_is_less() -> None:
         assert limit.free_at(1.0, bulk=False) == 1.0
         take(limit, 1.0).end(1.0)
     assert limit.free_at(1.0, bulk=False) == pytest.approx(600.0)
-    assert limit.shut_until(1.0) == (pytest.approx(600.0), "the provider says that nothing is left")
+    shut = limit.shut_until(1.0)
+    assert shut is not None
+    until, because = shut
+    assert until == pytest.approx(600.0)
+    assert because == "the provider says that nothing is left"
     assert limit.free_at(601.0, bulk=False) == 601.0
 
 

@@ -143,7 +143,8 @@ async def test_a_lost_notification_costs_half_a_second(world: World, deaf: str) 
     greets(world.first, "first")
     await world.hold(world.first)
     lossy = world.asker if deaf == "holder" else world.first
-    tell, lost = lossy.wakeups.tell, []
+    tell = lossy.wakeups.tell
+    lost: list[str] = []
 
     def lose(word: str) -> None:
         if lost:
