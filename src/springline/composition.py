@@ -19,6 +19,7 @@ from springline.engine.fetch import HttpClient
 from springline.engine.maintenance.service import Maintenance
 from springline.engine.owners import Owners
 from springline.engine.page_commit import StreamWriters
+from springline.engine.permits import Permits
 from springline.engine.quota_owner import QuotaOwner
 from springline.engine.wakeups import Wakeups
 from springline.engine.worker import Worker
@@ -277,7 +278,9 @@ async def _running(base: _Base, listener: socket.socket | None) -> AsyncIterator
                 database,
                 providers=PROVIDERS,
                 secrets=base.box,
-                verify_credential=CredentialCheck(client, base_url_of=_base_urls(settings)),
+                verify_credential=CredentialCheck(
+                    client, base_url_of=_base_urls(settings), permits=Permits(owners, quotas)
+                ),
                 wakeups=wakeups,
                 wake_syncs=wake_syncs,
                 wake_maintenance=maintenance.wake,

@@ -13,6 +13,8 @@ from tests.support.stripe_side import StripeSide
 from tests.support.waiting import until
 
 from springline.domain.errors import OwnerUnavailable
+from springline.engine.connect import CredentialCheck, Unverifiable, Verified
+from springline.engine.fetch import HttpClient
 from springline.engine.owners import Owners
 from springline.engine.permits import BorrowedPermit, Permits
 from springline.engine.quota_owner import QuotaOwner
@@ -309,6 +311,33 @@ async def test_a_credential_that_rests_is_answered_for_too(database: Database, m
         with pytest.raises(OwnerUnavailable, match="did not answer"):
             async with await ask_for(other, database, made, timeout_seconds=0.4):
                 pass
+
+
+async def test_trying_a_stored_credential_draws_on_its_quota(
+    database: Database, side: StripeSide, maker: Maker
+) -> None:
+    made = await maker.sync(epoch=0)
+    number = await credential_no(database, made)
+    stripe = PROVIDERS["stripe"]
+    client = HttpClient.open()
+    try:
+        async with holder(database, published_limits=True) as owner, holder(database) as other:
+            check = CredentialCheck(client, base_url_of=lambda _: side.url, permits=Permits(other.owners))
+            kind, properties = stripe.credential_kinds[0], {"secret": "sk_test_springline"}
+            # Nobody runs it: nobody counts, and nobody else draws on it.
+            assert isinstance(await check(stripe, kind, properties, credential_no=number), Verified)
+            await owner.take_over()
+            quota = await owner.quota(made)
+            assert isinstance(await check(stripe, kind, properties, credential_no=number), Verified)
+            account = quota.credential.limits.fixed[0]
+            assert account.used_by_purpose(quota.credential.ledger.clock()) == {Priority.waiting: 1}
+            assert quota.used() == 0  # in nobody's name
+            owner.has_time = False
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr("springline.engine.connect._PERMIT_SECONDS", 0.3)
+                assert isinstance(await check(stripe, kind, properties, credential_no=number), Unverifiable)
+    finally:
+        await client.close()
 
 
 async def test_who_lost_the_lease_lends_nothing(database: Database, maker: Maker) -> None:

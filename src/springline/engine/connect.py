@@ -1,7 +1,8 @@
 """Connecting an account: trying a credential against its provider."""
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -9,13 +10,18 @@ from springline.domain.errors import (
     CredentialDead,
     NotFound,
     NotPermitted,
+    OwnerUnavailable,
     ProviderError,
     RequestRejected,
     RetryLater,
     SlowDown,
 )
 from springline.engine.fetch import HttpClient, Origin, send
-from springline.providers.vocabulary import Account, CredentialKind, Provider
+from springline.engine.permits import Permits
+from springline.providers.vocabulary import Account, Answer, CredentialKind, Provider, Request
+
+#: So long a permit is waited for: someone waits for the answer.
+_PERMIT_SECONDS: Final = 10.0
 
 
 class Verified(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,19 +45,41 @@ class Unverifiable(msgspec.Struct, frozen=True, kw_only=True):
 
 Verdict = Verified | Rejected | Unverifiable
 
-#: Tries a credential, with its properties in clear. Never raises for what the provider does.
-CredentialVerifier = Callable[[Provider, CredentialKind, Mapping[str, Any]], Awaitable[Verdict]]
+
+class CredentialVerifier(Protocol):
+    """Tries a credential, with its properties in clear. Never raises for what the provider does."""
+
+    async def __call__(
+        self,
+        provider: Provider,
+        kind: CredentialKind,
+        properties: Mapping[str, Any],
+        *,
+        credential_no: int | None = None,
+    ) -> Verdict:
+        """`credential_no`: of the stored credential whose quota this draws on, where there is one."""
+        ...
 
 
 class CredentialCheck:
     """Tries credentials against their providers. `base_url_of`: where a provider is asked, unless an operator says
-    otherwise at the provider's own."""
+    otherwise at the provider's own. `permits`: for credentials that are stored; one that is new has no quota yet."""
 
-    def __init__(self, client: HttpClient, *, base_url_of: Callable[[Provider], str]) -> None:
+    def __init__(
+        self, client: HttpClient, *, base_url_of: Callable[[Provider], str], permits: Permits | None = None
+    ) -> None:
         self._client = client
         self._base_url_of = base_url_of
+        self._permits = permits
 
-    async def __call__(self, provider: Provider, kind: CredentialKind, properties: Mapping[str, Any]) -> Verdict:
+    async def __call__(
+        self,
+        provider: Provider,
+        kind: CredentialKind,
+        properties: Mapping[str, Any],
+        *,
+        credential_no: int | None = None,
+    ) -> Verdict:
         """The cheapest request that a live credential can make; others in turn where it may not make that one."""
 
         async def given() -> Mapping[str, Any]:
@@ -61,7 +89,7 @@ class CredentialCheck:
         refused: ProviderError | None = None
         for request in (kind.check, *kind.check_fallbacks):
             try:
-                answer = await send(self._client, origin, request, headers=await origin.headers(), permit=None)
+                answer = await self._send(origin, request, credential_no)
                 if not 200 <= answer.status < 300:
                     raise provider.classify(request, answer)
             except (NotFound, NotPermitted, RequestRejected) as error:
@@ -74,6 +102,27 @@ class CredentialCheck:
                 return Unverifiable(timed_out=error.status is None, words=error.words)
             except ProviderError as error:
                 return Unverifiable(timed_out=False, words=error.words)
+            except OwnerUnavailable as error:
+                return Unverifiable(timed_out=True, words=str(error))
             else:
                 return Verified(account=kind.identify(answer))
         return Rejected(words=refused.words if refused else "there is nothing to try it with")
+
+    async def _send(self, origin: Origin, request: Request, credential_no: int | None) -> Answer:
+        headers = await origin.headers()
+        async with AsyncExitStack() as stack:
+            permit = None
+            # A credential that nobody runs syncs of has nobody who counts, and nobody else who starts anything.
+            if self._permits is not None and credential_no is not None and await self._permits.is_owned(credential_no):
+                permit = await stack.enter_async_context(
+                    self._permits.permit(
+                        credential_no,
+                        request,
+                        valid_seconds=origin.provider.request_timeout_seconds + 1.0,
+                        timeout_seconds=_PERMIT_SECONDS,
+                    )
+                )
+            answer = await send(self._client, origin, request, headers=headers, permit=permit)
+            if permit is not None:
+                permit.answered(answer.status, origin.provider.read_limits(request, answer))
+            return answer

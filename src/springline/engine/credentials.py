@@ -54,16 +54,14 @@ class CredentialImporter:
         Raises Refused: the provider rejects it (422) or cannot be asked (502, 504); it would replace properties
         without having been verified, and `replace` does not say so (409).
         """
-        account = await self._ask(presented, field) if verify else None
+        account = None
+        if verify:
+            # The same key once more draws on the quota of the credential that holds it.
+            known = await self._find(org_id, presented, self._identity(presented, None))
+            account = await self._ask(presented, field, known)
         identity = self._identity(presented, account)
         while True:
-            found = await self._store.find(
-                org_id,
-                provider=presented.provider.name,
-                kind=presented.kind.name,
-                accounts=identity.accounts,
-                secret_prints=identity.secret_prints,
-            )
+            found = await self._find(org_id, presented, identity)
             try:
                 if found is None:
                     return await self._create(org_id, presented, identity, account)
@@ -79,7 +77,7 @@ class CredentialImporter:
     ) -> Credential | None:
         """Other properties of the same account; None: the credential is gone. Raises Refused, as above, and if the
         account is another one (422) or has another credential (409)."""
-        account = await self._ask(presented, "properties") if verify else None
+        account = await self._ask(presented, "properties", credential) if verify else None
         identity = self._identity(presented, account)
         proposed = identity.accounts[0]
         if not same_account(credential.account, proposed):
@@ -98,8 +96,22 @@ class CredentialImporter:
         except AccountTaken:
             raise Refused("credential.exists", "another credential holds this very key; use that one") from None
 
-    async def _ask(self, presented: Presented, field: str) -> Account | None:
-        verdict = await self._verify(presented.provider, presented.kind, presented.properties.reveal())
+    async def _find(self, org_id: uuid.UUID, presented: Presented, identity: "_Identity") -> Credential | None:
+        return await self._store.find(
+            org_id,
+            provider=presented.provider.name,
+            kind=presented.kind.name,
+            accounts=identity.accounts,
+            secret_prints=identity.secret_prints,
+        )
+
+    async def _ask(self, presented: Presented, field: str, known: Credential | None) -> Account | None:
+        verdict = await self._verify(
+            presented.provider,
+            presented.kind,
+            presented.properties.reveal(),
+            credential_no=known.credential_no if known is not None else None,
+        )
         title = presented.provider.title
         if isinstance(verdict, Rejected):
             raise Refused(
