@@ -146,9 +146,10 @@ def judge(account: Account, times: Sequence[float], *, began: float, killed_at: 
     before = used(account, [at for at in times if began <= at < killed_at])
     gap = min(at for at in times if at > killed_at + 0.2) - killed_at
     rest = [at for at in times if at > killed_at + gap]
-    after = used(account, rest, lost=LOST_AT_TAKEOVER * limit.allowed_requests if limit.interval > 10 else 0.0)
+    lost = LOST_AT_TAKEOVER * limit.allowed_requests if limit.interval > 10 else 0.0
+    after = used(account, rest, lost=lost)
     print(
-        f"{limit.allowed_requests:>5}/{limit.interval:g}s {most:>5} {before:>7.1%} {after:>7.1%}"
+        f"{limit.allowed_requests:>5}/{limit.interval:g}s {most:>5} {before:>7.1%} {used(account, rest):>7.1%}"
         f" {account.proxied:>6} {max(account.delays):>13.2f} s {gap:>4.1f} s"
     )
     wrong = {

@@ -38,7 +38,7 @@ class Database:
 
     def record(self, limit: Limit, now: float) -> None:
         if limit.lacks_block(now):
-            starts = limit.block_to_record(1)
+            starts = limit.block_to_record(1, now)
             self.blocks.append((starts, now))
             limit.open_block(starts, now)
 
@@ -109,6 +109,41 @@ def test_a_block_lapses_before_its_record_does() -> None:
     assert limit.lacks_block(61.0, 3)
 
 
+def test_what_is_written_late_is_recorded_with_the_block_in_which_it_falls() -> None:
+    """As where a connection takes long: a successor counts a block's starts when the next one is opened."""
+    limit = Limit("limit", 100, MINUTE, recorded=True)
+    for _ in range(2):
+        take(limit, 0.0).end(0.0)
+    limit.open_block(limit.block_to_record(1, 0.0), 0.0)
+    slow = take(limit, 0.0)
+    take(limit, 0.0).end(0.0)
+    assert limit.lacks_block(5.0)
+    assert limit.block_to_record(1, 5.0) == limit.block_starts + 1
+    limit.open_block(limit.block_to_record(1, 5.0), 5.0)
+    for _ in range(limit.block_starts):
+        assert not limit.lacks_block(5.0)
+        take(limit, 5.0).end(5.0)
+    assert limit.lacks_block(5.0)
+    slow.end(6.0)
+
+
+def test_units_of_an_older_block_are_not_used_in_a_newer_one() -> None:
+    limit = Limit("limit", 400, MINUTE, recorded=True)
+    uncounted = [Draw(limit, uncounted_statuses=frozenset({304}))]
+    for _ in range(10):
+        take(limit, 0.0).end(0.0)
+    limit.open_block(limit.block_to_record(1, 0.0), 0.0)
+    early = Start(uncounted, now=0.0)
+    early.write(0.0)
+    assert not limit.lacks_block(0.0, 9)
+    assert limit.lacks_block(0.0, 10)
+    limit.open_block(limit.block_to_record(10, 1.0), 1.0)
+    early.answered(304)
+    early.end(1.0)
+    assert not limit.lacks_block(1.0, 10)
+    assert limit.lacks_block(1.0, 11)
+
+
 def test_a_limit_that_is_configured_anew_records_what_nobody_knows_of() -> None:
     former = Limit("limit", 200, MINUTE, recorded=True)
     for _ in range(5):  # without a block
@@ -117,8 +152,8 @@ def test_a_limit_that_is_configured_anew_records_what_nobody_knows_of() -> None:
     limit.follow(former, 2.0)
     assert limit.used(2.0) == 5
     assert limit.lacks_block(2.0)
-    assert limit.block_to_record(1) == limit.block_starts + 5
-    limit.open_block(limit.block_to_record(1), 2.0)
+    assert limit.block_to_record(1, 2.0) == limit.block_starts + 5
+    limit.open_block(limit.block_to_record(1, 2.0), 2.0)
     assert not limit.lacks_block(2.0)
 
 

@@ -259,7 +259,7 @@ def test_a_limit_without_a_record_waits_for_it_and_takes_nothing_meanwhile() -> 
         await asyncio.sleep(30.0)
         assert wanted == [recorded]
         assert (other.used(clock()), recorded.used(clock()), other.running) == (0, 0, 0)
-        recorded.open_block(recorded.block_to_record(1), clock())
+        recorded.open_block(recorded.block_to_record(1, clock()), clock())
         ledger.dispatch()
         ledger.end(await taking)
 
