@@ -113,7 +113,7 @@ async def test_collections_come_and_go(side: StripeSide, maker: Maker) -> None:
         await change(maker, made, collection_ids=["stripe:product"])
         work.worker.wake()
         await until(
-            lambda: all(list(run.session.collections) == ["stripe:product"] for _, run in work.worker._runs.values())
+            lambda: [list(run.session.collections) for _, run in work.worker._runs.values()] == [["stripe:product"]]
         )
         names = await maker.database.fetch("SELECT name FROM checkpoints")
         assert [row["name"] for row in names if "customer" in row["name"]] == []
