@@ -10,12 +10,16 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from springline import telemetry
-from springline.api.app import create_app
+from springline.api import root
+from springline.api.app import ROUTES, create_app
+from springline.api.routing import Route
 from springline.api.server import HttpServer, ListenError, bind
 from springline.api.services import Services
 from springline.domain.secrets import Secret
 from springline.engine.connect import CredentialCheck
 from springline.engine.fetch import HttpClient
+from springline.engine.grants import Grants, TokenEndpoint
+from springline.engine.maintenance.grants import GrantRenewal
 from springline.engine.maintenance.service import Maintenance
 from springline.engine.owners import Owners
 from springline.engine.page_commit import StreamWriters
@@ -23,6 +27,7 @@ from springline.engine.permits import Permits
 from springline.engine.quota_owner import QuotaOwner
 from springline.engine.wakeups import Wakeups
 from springline.engine.worker import Worker
+from springline.metrics import Metrics
 from springline.providers.registry import PROVIDERS
 from springline.providers.vocabulary import Provider
 from springline.settings import Settings, address
@@ -30,8 +35,10 @@ from springline.store.credentials import CredentialStore
 from springline.store.database import Database, DatabaseError
 from springline.store.departures import DepartureStore
 from springline.store.embedded import EmbeddedPostgres, EmbeddedPostgresError
+from springline.store.grants import GrantStore
 from springline.store.leases import LeasedSync, LeaseStore
 from springline.store.migrate import migrate as apply_migrations
+from springline.store.oauth_apps import OAuthAppStore
 from springline.store.organisations import OrganisationExists, OrganisationStore
 from springline.store.owners import OwnerStore
 from springline.store.pages import PageStore
@@ -103,7 +110,15 @@ async def serve(settings: Settings, *, say: Say) -> int:
 async def work(settings: Settings, *, say: Say) -> int:
     """Runs one more worker until a signal; returns the exit code."""
     stop = _stop_on_signals()
-    async with _one_clear_line(), _open(settings) as base, _running(base, None):
+    async with _one_clear_line(), AsyncExitStack() as stack:
+        listener = None
+        if settings.metrics_port is not None:
+            listener = bind(settings.host, settings.metrics_port, setting="SPRINGLINE_METRICS_PORT")
+            stack.callback(listener.close)
+        base = await stack.enter_async_context(_open(settings))
+        url = await stack.enter_async_context(_running(base, listener, routes=root.operations))
+        if url:
+            say(f"metrics at {url}/metrics")
         say("this worker runs; stop it with Ctrl-C")
         await stop.wait()
         say("stopping …")
@@ -216,17 +231,20 @@ async def _open(settings: Settings) -> AsyncIterator[_Base]:
 
 
 @asynccontextmanager
-async def _running(base: _Base, listener: socket.socket | None) -> AsyncIterator[str]:
-    """Everything that moves; yields the API's address, empty without a listener. The order of starting is the order
-    of the lines, stopping is its reverse."""
+async def _running(
+    base: _Base, listener: socket.socket | None, *, routes: Sequence[Route] = ROUTES
+) -> AsyncIterator[str]:
+    """Everything that moves, with these routes over HTTP; yields their address, empty without a listener. The order of
+    starting is the order of the lines, stopping is its reverse."""
     database, settings = base.database, base.settings
     stop_services = asyncio.Event()
     async with AsyncExitStack() as stack:
-        client = HttpClient.open()
+        metrics = Metrics()
+        client = HttpClient.open(metrics)
         stack.push_async_callback(client.close)
 
         wakeups = Wakeups(database)
-        writers = StreamWriters(PageStore(database), on_commit=wakeups.moved)
+        writers = StreamWriters(PageStore(database), on_commit=wakeups.moved, metrics=metrics)
         stack.push_async_callback(writers.close)
 
         records = RecordStore(database)
@@ -244,10 +262,19 @@ async def _running(base: _Base, listener: socket.socket | None) -> AsyncIterator
             owner_store=OwnerStore(database),
             owners=owners,
             providers=PROVIDERS,
-            open_properties=_opener(credentials),
+            open_properties=_stored(credentials),
             published_limits=settings.provider_limits,
         )
         stack.push_async_callback(quotas.close)
+        token_endpoint = TokenEndpoint(client, base_url_of=_base_urls(settings))
+        grant_store = GrantStore(database, base.box)
+        grants = Grants(
+            grant_store,
+            OAuthAppStore(database, base.box),
+            token_endpoint,
+            permit_of=quotas.permit_of,
+        )
+        stack.push_async_callback(grants.close)
         worker = Worker(
             leases=LeaseStore(database),
             records=records,
@@ -255,14 +282,18 @@ async def _running(base: _Base, listener: socket.socket | None) -> AsyncIterator
             client=client,
             providers=PROVIDERS,
             base_url_of=_base_urls(settings),
-            open_properties=_opener(credentials),
+            open_properties=_opener(credentials, grants),
+            renew_access=lambda sync: grants.withdraw(sync.credential_no),
             quotas=quotas,
             lease_seconds=settings.lease_seconds,
+            metrics=metrics,
         )
+        renewal = GrantRenewal(grants, grant_store, providers=PROVIDERS, worker_no=lambda: worker.worker_no)
         wakeups.on_syncs(worker.wake)
         services = [
             asyncio.create_task(wakeups.run(stop_services), name="wakeups"),
             asyncio.create_task(maintenance.run(stop_services), name="maintenance"),
+            asyncio.create_task(renewal.run(stop_services), name="renewal"),
             asyncio.create_task(worker.run(stop_services), name="worker"),
         ]
         stack.push_async_callback(_stop_services, services, stop_services)
@@ -279,14 +310,19 @@ async def _running(base: _Base, listener: socket.socket | None) -> AsyncIterator
                 providers=PROVIDERS,
                 secrets=base.box,
                 verify_credential=CredentialCheck(
-                    client, base_url_of=_base_urls(settings), permits=Permits(owners, quotas)
+                    client,
+                    base_url_of=_base_urls(settings),
+                    endpoint=token_endpoint,
+                    permits=Permits(owners, quotas),
                 ),
                 wakeups=wakeups,
                 wake_syncs=wake_syncs,
                 wake_maintenance=maintenance.wake,
                 database_state=base.database_state,
+                metrics=metrics,
+                explain_here=worker.explain,
             )
-            server = HttpServer(create_app(services_of_api), listener)
+            server = HttpServer(create_app(services_of_api, routes), listener)
             await server.start()
             stack.push_async_callback(server.stop)
             stack.callback(services_of_api.deliveries.drain)
@@ -309,10 +345,26 @@ def _base_urls(settings: Settings) -> Callable[[Provider], str]:
     return lambda provider: chosen.get(provider.name, provider.base_url)
 
 
-def _opener(credentials: CredentialStore) -> Callable[[LeasedSync | HeldCredential], Any]:
-    async def open_properties(of: LeasedSync | HeldCredential) -> Mapping[str, Any]:
+def _stored(credentials: CredentialStore) -> Callable[[HeldCredential | LeasedSync], Any]:
+    """Opens what a credential holds."""
+
+    async def open_properties(of: HeldCredential | LeasedSync) -> Mapping[str, Any]:
         properties = await credentials.properties(of.org_id, of.credential_id)
         return {} if properties is None else properties.reveal()
+
+    return open_properties
+
+
+def _opener(credentials: CredentialStore, grants: Grants) -> Callable[[LeasedSync], Any]:
+    """Opens what a sync's requests need: what its credential holds, with an access token where it is obtained."""
+    stored = _stored(credentials)
+
+    async def open_properties(sync: LeasedSync) -> Mapping[str, Any]:
+        provider = PROVIDERS[sync.provider]
+        kind = provider.find_kind(sync.kind)
+        if kind is not None and kind.grant is not None:
+            return await grants.open(sync.org_id, sync.credential_id, provider=provider, kind=kind)
+        return dict(await stored(sync))
 
     return open_properties
 

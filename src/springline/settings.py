@@ -88,6 +88,12 @@ VARIABLES: Final = (
         "How long a worker that has died keeps its syncs from the others: 1–3600 seconds.",
     ),
     Variable(
+        "SPRINGLINE_METRICS_PORT",
+        "none",
+        "The port where `springline worker` answers `/metrics`, `/healthz` and `/readyz`; `0` takes a free one. "
+        "`springline serve` answers them where it answers everything.",
+    ),
+    Variable(
         "SPRINGLINE_PROVIDER_LIMITS",
         "`on`",
         "`off`: only each sync's `rate_limit` counts, not what the provider publishes; for a fake without limits.",
@@ -121,6 +127,7 @@ class Settings:
     log_format: LogFormat | None = None
     log_level: LogLevel = "info"
     lease_seconds: float = 30.0
+    metrics_port: int | None = None
     provider_limits: bool = True
     base_urls: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
@@ -144,6 +151,7 @@ class Settings:
             log_format=_read(environ, "SPRINGLINE_LOG_FORMAT", _log_format, None),
             log_level=_read(environ, "SPRINGLINE_LOG_LEVEL", _log_level, "info"),
             lease_seconds=_read(environ, "SPRINGLINE_LEASE_SECONDS", _lease_seconds, 30.0),
+            metrics_port=_read(environ, "SPRINGLINE_METRICS_PORT", _metrics_port, None),
             provider_limits=_read(environ, "SPRINGLINE_PROVIDER_LIMITS", _on_or_off, True),
             base_urls={provider: url for provider, url in base_urls.items() if url},
             warnings=tuple(_unknown(environ)),
@@ -232,6 +240,12 @@ def _port(text: str) -> int:
     if re.fullmatch(r"[0-9]{1,5}", text) and int(text) <= 65535:
         return int(text)
     raise ValueError("must be a whole number from 0 to 65535; leave it out for 7376")
+
+
+def _metrics_port(text: str) -> int | None:
+    if re.fullmatch(r"[0-9]{1,5}", text) and int(text) <= 65535:
+        return int(text)
+    raise ValueError("must be a whole number from 0 to 65535; leave it out where nobody reads a worker's metrics")
 
 
 def _database_url(text: str) -> str:

@@ -10,6 +10,7 @@ import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.support.api import RunningApi
+from tests.support.records import hold_something, write_records
 
 from springline.api.app import ROUTES
 from springline.api.bodies import Nothing
@@ -40,6 +41,7 @@ VALID: dict[str, dict[str, Any]] = {
     "/v1/streams": {"slug": "any"},
     "/v1/syncs": {"provider": "stripe", "name": "any", "collection_ids": ["stripe:plan"]},
     "/v1/credentials": {"properties": {"kind": "stripe_key", "secret": "sk_test_1"}},
+    "/v1/oauth-apps": {"provider": "stripe", "name": "any", "client_id": "any", "client_secret": "any"},
     "/v1/http-consumers": {"name": "any"},
     "/v1/tokens": {"name": "any"},
 }
@@ -50,13 +52,23 @@ async def ids(shared_api: RunningApi) -> dict[str, str]:
     """What the path's id names, by the path's second part."""
     sync = await shared_api.ours.sync()
     VALID["/v1/syncs"]["credential_id"] = sync["credential_id"]
+    app = await shared_api.ours.oauth_app()
     consumer = await shared_api.ours.consumer(stream_id=sync["stream_id"])
+    hold = await hold_something(shared_api.services.database, sync["id"])
+    (record,) = await write_records(shared_api.services.database, sync["id"], ["cus_1"])
     return {
+        "hold_id": str(hold),
+        "records": str(record),
         "streams": sync["stream_id"],
         "syncs": sync["id"],
         "credentials": sync["credential_id"],
+        "oauth-apps": app["id"],
         "http-consumers": consumer["id"],
     }
+
+
+def filled(path: str, ids: dict[str, str]) -> str:
+    return re.sub(r"{(\w+)}", lambda name: ids.get(name[1]) or ids.get(path.split("/")[2], ""), path)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -67,7 +79,7 @@ async def test_any_body(shared_api: RunningApi, ids: dict[str, str], data: st.Da
     valid = VALID.get(route.path, {}) | ({"stream_id": ids["streams"]} if "stream_id" in fields_of(route.body) else {})
     odd = st.dictionaries(own_names, VALUES, max_size=2).map(lambda fields: {**valid, **fields})
     body = data.draw(odd | VALUES)
-    path = re.sub(r"{\w+}", ids.get(route.path.split("/")[2], ""), route.path)
+    path = filled(route.path, ids)
     # Nobody is asked about made-up keys.
     query = "?verify=false" if "verify" in fields_of(route.query) else ""
     reply = await shared_api.ours.request(route.method, path + query, data=json.dumps(body).encode())
@@ -85,7 +97,7 @@ async def test_any_query(shared_api: RunningApi, ids: dict[str, str], data: st.D
     odd = ["1", "0", "true", "*", '{"a": 1e400}', "A" * 22, "[" * 2000]
     texts = st.text(max_size=8) | st.sampled_from([*odd, *ids.values()])
     pairs = data.draw(st.lists(st.tuples(names | st.text(max_size=4), texts), max_size=4))
-    path = re.sub(r"{\w+}", ids.get(route.path.split("/")[2], ""), route.path)
+    path = filled(route.path, ids)
     reply = await shared_api.ours.request(route.method, f"{path}?{urlencode(pairs)}")
     assert reply.status in {200, 422}, (path, pairs, reply.body)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.support.api import KEY, RunningApi
 
-from springline.sandbox.stripe.faults import HtmlFault, Match, StatusFault, TimeoutFault
+from springline.sandbox.common.faults import HtmlFault, Match, StatusFault, TimeoutFault
 from springline.sandbox.stripe.server import RunningSandbox
 from springline.store.database import Database
 

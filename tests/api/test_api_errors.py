@@ -142,7 +142,7 @@ async def test_every_wrong_field_is_named_at_once(api: RunningApi) -> None:
     )
     assert (reply.status, reply.code) == (422, "request.invalid")
     assert reply.fields == {
-        "provider": ["must be one of `stripe`, `desk`; did you mean `stripe`?"],
+        "provider": ["must be one of `stripe`, `github`, `desk`; did you mean `stripe`?"],
         "stream_id": ["is not the id of a stream of this organisation"],
         "name": ["must be a string of 1 to 1000 characters"],
         "collection_ids": ["must be a list that is not empty, each a string, at most 1000 of them"],

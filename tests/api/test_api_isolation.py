@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from tests.support.api import Client, Reply, RunningApi
-from tests.support.records import write_records
+from tests.support.records import hold_something, write_records
 
 from springline.api.app import ROUTES
 from springline.api.openapi import openapi_document
@@ -29,19 +29,24 @@ UNKNOWN: Ids = {
     "stream": str(uuid.uuid4()),
     "sync": str(uuid.uuid4()),
     "credential": str(uuid.uuid4()),
+    "oauth_app": str(uuid.uuid4()),
     "consumer": str(uuid.uuid4()),
     "token": str(uuid.uuid4()),
     "record": str(record_id(2_000_000, 1)),
+    "hold": str(uuid.uuid4()),
 }
 #: What the id in a path names, by the path's second part.
 NOUN_OF_PATH = {
     "streams": "stream",
     "syncs": "sync",
     "credentials": "credential",
+    "oauth-apps": "oauth_app",
     "http-consumers": "consumer",
     "tokens": "token",
     "records": "record",
 }
+#: What another id in a path names, by its name there.
+NOUN_OF_PARAMETER = {"hold_id": "hold"}
 #: Paths whose objects belong to nobody.
 COMMON = {"/v1/providers", "/v1/providers/{name}"}
 
@@ -67,14 +72,18 @@ async def ours(shared_api: RunningApi) -> Ids:
     sync = await client.sync()
     consumer = await client.consumer(stream_id=sync["stream_id"], filters={"sync_id": sync["id"]})
     token = (await client.post("/v1/tokens", {"name": "t"})).expect(201)
+    app = await client.oauth_app()
+    hold = await hold_something(shared_api.services.database, sync["id"])
     (record,) = await write_records(shared_api.services.database, sync["id"], ["cus_1"])
     return {
         "stream": sync["stream_id"],
         "sync": sync["id"],
         "credential": sync["credential_id"],
+        "oauth_app": app["id"],
         "consumer": consumer["id"],
         "token": token["id"],
         "record": str(record),
+        "hold": str(hold),
     }
 
 
@@ -102,7 +111,7 @@ def sample_object(schema: dict[str, Any], ids: Ids) -> dict[str, Any]:
         name: sample(field, ids, name=name)
         for name, field in schema["properties"].items()
         if name in schema["required"] or name.endswith("_id")
-        if name not in {"oauth_app_id", "external_id"}
+        if name not in {"external_id", "client_id", "app_id"} or name in schema["required"]
     }
 
 
@@ -120,7 +129,7 @@ def body_of(method: str, path: str, ids: Ids) -> dict[str, Any] | None:
 def filled(path: str, ids: Ids) -> str:
     noun = NOUN_OF_PATH.get(path.split("/")[2])
     assert noun is not None, f"say in NOUN_OF_PATH what the id in {path} names"
-    return re.sub(r"{\w+}", ids[noun], path)
+    return re.sub(r"{(\w+)}", lambda name: ids[NOUN_OF_PARAMETER.get(name[1], noun)], path)
 
 
 def comparable(reply: Reply, ids: Ids) -> tuple[int, str, dict[str, str]]:
@@ -134,8 +143,9 @@ def comparable(reply: Reply, ids: Ids) -> tuple[int, str, dict[str, str]]:
 
 async def everything(client: Client, ids: Ids) -> dict[str, bytes]:
     """What the owner sees."""
-    paths = ["/v1/streams", "/v1/syncs", "/v1/credentials", "/v1/http-consumers", "/v1/tokens"]
-    return {path: (await client.get(path)).body for path in [*paths, f"/v1/records/{ids['record']}"]}
+    paths = ["/v1/streams", "/v1/syncs", "/v1/credentials", "/v1/oauth-apps", "/v1/http-consumers", "/v1/tokens"]
+    paths += [f"/v1/records/{ids['record']}", f"/v1/syncs/{ids['sync']}/holds"]
+    return {path: (await client.get(path)).body for path in paths}
 
 
 @pytest.mark.parametrize(("method", "path"), WITH_ID)
@@ -197,6 +207,6 @@ async def test_filters_by_a_sync(shared_api: RunningApi, ours: Ids) -> None:
 
 async def test_cases_are_complete(ours: Ids) -> None:
     """Every id that a path, a body or a list takes is one that the fixture makes."""
-    assert set(ours) == set(UNKNOWN) == set(NOUN_OF_PATH.values())
+    assert set(ours) == set(UNKNOWN) == {*NOUN_OF_PATH.values(), *NOUN_OF_PARAMETER.values()}
     assert len(WITH_ID) > 15
     assert len(LISTS) > 5

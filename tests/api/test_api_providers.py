@@ -30,4 +30,4 @@ async def test_what_stripe_says(api: RunningApi) -> None:
 async def test_unknown_provider(api: RunningApi) -> None:
     reply = await api.ours.get("/v1/providers/stripes")
     assert (reply.status, reply.code) == (404, "provider.not_found")
-    assert "stripe, desk" in reply.value["error"]
+    assert ", ".join([*PROVIDERS, "desk"]) in reply.value["error"]

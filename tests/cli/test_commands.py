@@ -86,6 +86,16 @@ def test_providers(cli: Cli, springline_server: Served) -> None:
     assert "there are: stripe" in cli.fails("providers", "show", "strip")
 
 
+def test_workers(cli: Cli, springline_server: Served) -> None:
+    header, row, *others = cli.ok("workers", "list").splitlines()
+    assert header.split() == ["number", "status", "host", "process", "since", "lease", "until", "credentials", "syncs"]
+    # The server answers, and works too.
+    number, status, *_ = row.split()
+    assert (number[-1], status, others) == ("*", "live", [])
+    (worker,) = json.loads(cli.ok("workers", "list", "--json"))["data"]
+    assert worker["is_this_process"]
+
+
 def test_a_credentials_life(cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("MY_KEY", "sk_test_life")
     made = cli.value("credentials", "create", "--kind", "stripe_key", "--secret-from-env", "MY_KEY", "--name", "life")

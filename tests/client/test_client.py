@@ -156,6 +156,12 @@ async def test_tokens(springline: SpringlineClient) -> None:
     assert made.id not in [token.id for token in await springline.tokens.list()]
 
 
+async def test_workers(springline: SpringlineClient) -> None:
+    (worker,) = await springline.workers.list()
+    assert worker.is_this_process
+    assert (worker.status, worker.since < worker.lease_until) == ("live", True)
+
+
 async def test_an_unknown_token_is_a_401(springline: SpringlineClient) -> None:
     async with SpringlineClient(springline.base_url, "spl_unknown") as stranger:
         with pytest.raises(ApiError) as caught:

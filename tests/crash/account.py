@@ -104,7 +104,7 @@ class Account:
             if await self._call("DELETE", f"/objects/customer/{gone}?mode={mode}", missing_ok=True):
                 self.made["delete"] += 1
         else:
-            order = {"count": 1, "seed": self._rng.getrandbits(32)}
+            order = {"count": 1, "seed": self._rng.getrandbits(32), "collections": list(SIZES)}
             for change in await self._call("POST", "/changes", order):
                 self.made[change["kind"]] += 1
 

@@ -356,5 +356,5 @@ def test_what_is_no_event_is_left_out(sync: Driven) -> None:
     for data in (b"null", b'"text"', b"{}", b'{"id":1}', b'{"id":"evt","created":"x","type":"y"}', b"\xff", b"["):
         assert read(data) is None
     event = read(b'{"id":"evt_1","created":5,"type":"invoice.upcoming","data":{"object":{"object":"invoice"}}}')
-    assert (event.event_id, event.at, event.upstream_id) == ("evt_1", 5, None)
-    assert read(msgspec.json.encode({"id": "e", "created": 1, "type": "t", "data": None})).upstream_id is None
+    assert (event.event_id, event.at, event.subjects) == ("evt_1", 5, {})
+    assert read(msgspec.json.encode({"id": "e", "created": 1, "type": "t", "data": None})).subjects == {}

@@ -10,7 +10,7 @@ from tests.support.stripe_side import StripeSide
 
 from springline.domain.errors import CredentialDead, NotPermitted, ProviderBroken, RequestRejected
 from springline.domain.records import DetectedBy, Evidence
-from springline.engine import walks
+from springline.engine import sweeps
 from springline.store.database import Database
 
 LIST = "/v1/customers"
@@ -138,7 +138,7 @@ async def test_a_late_page_does_not_overwrite_what_is_newer(side: StripeSide, sy
 async def test_a_page_that_leads_back_to_itself_ends_the_walk(side: StripeSide, sync: Driven) -> None:
     await side.seed("customer", 150)
     await side.fault("endless_page", match={"path": LIST})
-    with pytest.raises(ProviderBroken, match="leads back to itself"):
+    with pytest.raises(ProviderBroken, match="leads back to where"):
         await sync.backfill()
     assert side.count(LIST) <= 3
 
@@ -290,12 +290,33 @@ async def test_the_last_record_of_a_collection_can_go(side: StripeSide, sync: Dr
     assert await sync.gone("product") == {key}
 
 
+async def decide(sync: Driven, status: str) -> None:
+    """What somebody decides about the deletions that are held."""
+    tag = await sync.database.execute(
+        "UPDATE holds SET status = $2 WHERE stream_no = $1 AND kind = 'deletion'", sync.made.stream_no, status
+    )
+    assert tag == "UPDATE 1"
+
+
 async def test_everything_is_deleted_in_the_api(side: StripeSide, sync: Driven) -> None:
     ids = await backfilled(side, sync, 150)
     for key in ids:
         await side.delete("customer", key, events=False, vanish=True)
     await sync.sweep().run()
+    # More than a share at once is held until someone decides (I5).
+    assert await sync.gone() == set()
+    (held,) = sync.part().held_deletions.values()
+    assert held.status == "held"
+    assert held.reason.startswith("150 of 150 records are not there any more")
+    await decide(sync, "discarded")
+    await sync.sweep().run()
+    assert await sync.gone() == set()
+    await decide(sync, "applied")
+    await sync.sweep().run()
     assert await sync.gone() == set(ids)
+    # A decision is about these, not about the next ones.
+    assert sync.part().held_deletions == {}
+    assert await sync.database.fetch_value("SELECT count(*) FROM holds") == 0
 
 
 async def test_a_sweep_that_was_broken_off_deletes_nothing_and_goes_on(side: StripeSide, sync: Driven) -> None:
@@ -316,7 +337,7 @@ async def test_a_sweep_that_was_broken_off_deletes_nothing_and_goes_on(side: Str
 async def test_a_long_sweep_is_taken_up_by_another_process(
     side: StripeSide, sync: Driven, drive: Driver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(walks, "SAVE_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(sweeps, "SAVE_EVERY_SECONDS", 0.0)
     ids = await backfilled(side, sync, 550)
     await side.delete("customer", ids[-3], events=False)
     await side.delete("customer", ids[3], events=False)

@@ -274,9 +274,10 @@ async def test_a_lease_that_was_lost_is_taken_anew(side: StripeSide, maker: Make
     held = Held(maker.database, made)
     async with working(maker.database, side, lease_seconds=1.5) as work:
         await work.until_backfilled(made)
-        first = work.worker._worker_no
+        leasing = work.worker._leasing
+        first = leasing.worker_no
         await maker.database.execute("UPDATE workers SET expires_at = now()")
-        await until(lambda: work.worker._worker_no not in (first, None))
+        await until(lambda: leasing.worker_no not in (first, None))
         await side.update("customer", ids[0], name="afterwards")
         await until(lambda: held.is_equal(side))
     epoch = await maker.database.fetch_value("SELECT epoch FROM sync_fences")

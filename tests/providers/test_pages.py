@@ -11,8 +11,17 @@ from tests.support.json_texts import SPACES, VALUES, documents, nested
 from springline.domain.errors import ProviderBroken
 from springline.domain.records import UPSTREAM_ID_BYTES, PageRecord, RejectedRecord
 from springline.providers import pages
-from springline.providers.pages import NESTING_LIMIT, PageParser, split_envelope
-from springline.providers.vocabulary import Collection, CursorById, Detection, FeedMembership, ListEndpoint, ReadById
+from springline.providers.pages import PageParser, ParsedPage, split_envelope
+from springline.providers.record_readers import NESTING_LIMIT
+from springline.providers.vocabulary import (
+    Answer,
+    Collection,
+    CursorById,
+    Detection,
+    FeedMembership,
+    ListEndpoint,
+    ReadById,
+)
 
 PAGINATION = CursorById(after="starting_after", size=("limit", 100))
 COLLECTION = Collection(
@@ -26,7 +35,11 @@ COLLECTION = Collection(
     feed=FeedMembership(types=("thing.updated",)),
     detection=Detection(inserts=("feed",), updates=("feed",), deletes=("feed",)),
 )
-PARSER = PageParser(COLLECTION)
+PARSER = PageParser(COLLECTION, COLLECTION.listing)
+
+
+def parse(body: bytes) -> ParsedPage:
+    return PARSER.parse_page(Answer(status=200, headers={}, body=body))
 
 
 @st.composite
@@ -50,7 +63,7 @@ def page_of(*texts: str | bytes, more: bool = False) -> bytes:
 @given(envelopes())
 def test_records_come_out_byte_for_byte(drawn: tuple[list[str], str]) -> None:
     texts, body = drawn
-    page = PARSER.parse_page(body.encode())
+    page = parse(body.encode())
     assert [record.data.decode() for record in page.records] == texts
     assert [record.upstream_id for record in page.records] == [f"t_{number}" for number in range(len(texts))]
     assert page.rejected == []
@@ -85,7 +98,7 @@ def test_what_is_let_through_is_json(drawn: tuple[list[str], str], data: st.Data
         if not body:
             return
     try:
-        page = PARSER.parse_page(bytes(body))
+        page = parse(bytes(body))
     except ProviderBroken:
         return
     for record in page.records:
@@ -106,7 +119,7 @@ def test_megabytes_of_text_are_cut_by_either_way() -> None:
     escaped = '{"id":"t_2","text":"%s"}' % (r"\u0000" * 500_000)
     lone = r'{"id":"t_3","text":"\ud800"}'
     for texts in ([long, escaped], [long, escaped, lone]):
-        page = PARSER.parse_page(page_of(*texts))
+        page = parse(page_of(*texts))
         assert [record.data.decode() for record in page.records] == texts
 
 
@@ -136,7 +149,7 @@ BROKEN: dict[str, bytes] = {
 @pytest.mark.parametrize("neighbour", ['{"id":"t_1"}', r'{"id":"t_1","a":"\ud800"}'], ids=["fast", "tolerant"])
 def test_only_the_record_at_fault_is_rejected(text: bytes, neighbour: str) -> None:
     last = '{"id":"t_9","b":1.10}'
-    page = PARSER.parse_page(page_of(neighbour, text, last))
+    page = parse(page_of(neighbour, text, last))
     assert [record.data.decode() for record in page.records] == [neighbour, last]
     (rejected,) = page.rejected
     assert rejected.data == text
@@ -150,7 +163,7 @@ def test_a_read_by_id_rejects_what_a_page_rejects(name: str) -> None:
 
 def test_control_characters_break_a_record_wherever_they_stand() -> None:
     for text in (b'{"id":"t_x","a":"\x01"}', b'{"id":"t_x",\x0b"a":1}', b'{"id":"t_x"}\x0b'):
-        page = PARSER.parse_page(page_of(b'{"id":"t_1"}', text))
+        page = parse(page_of(b'{"id":"t_1"}', text))
         assert [record.upstream_id for record in page.records] == ["t_1"]
         assert len(page.rejected) == 1
 
@@ -158,7 +171,7 @@ def test_control_characters_break_a_record_wherever_they_stand() -> None:
 def test_nesting_up_to_the_limit_is_let_through() -> None:
     text = nested("t_1", NESTING_LIMIT)
     for neighbour in ('{"id":"t_2"}', r'{"id":"t_2","a":"\ud800"}'):
-        page = PARSER.parse_page(page_of(text, neighbour))
+        page = parse(page_of(text, neighbour))
         assert [record.data.decode() for record in page.records] == [text, neighbour]
     assert isinstance(PARSER.parse_record(text.encode()), PageRecord)
 
@@ -166,20 +179,20 @@ def test_nesting_up_to_the_limit_is_let_through() -> None:
 def test_brackets_inside_strings_do_not_count() -> None:
     opening, siblings = r"[{\"" * 1000, ",".join(["[]"] * 1000)
     text = f'{{"id":"t_1","a":"{opening}","b":[{siblings}]}}'
-    page = PARSER.parse_page(page_of(text))
+    page = parse(page_of(text))
     assert [record.data.decode() for record in page.records] == [text]
 
 
 @pytest.mark.parametrize("time", ['"2026-11-23"', "true", "1e400", "-1e400", "1" * 60, "[]", "{}", "null"])
 def test_a_time_that_is_none_keeps_the_record(time: str) -> None:
     text = f'{{"id":"t_1","created":{time},"updated":5.25,"version":7}}'
-    (record,) = PARSER.parse_page(page_of(text)).records
+    (record,) = parse(page_of(text)).records
     assert record == PageRecord("t_1", text.encode(), None, 5_250_000, 7)
 
 
 @pytest.mark.parametrize("text", ['{"id":1}', r'{"id":1,"a":"\ud800"}'])
 def test_a_numeric_id_is_a_string(text: str) -> None:
-    (record,) = PARSER.parse_page(page_of(text)).records
+    (record,) = parse(page_of(text)).records
     assert record.upstream_id == "1"
 
 
@@ -213,15 +226,15 @@ def test_a_read_by_id_that_is_no_object(body: bytes) -> None:
 )
 def test_what_is_no_list_is_broken(body: bytes) -> None:
     with pytest.raises(ProviderBroken):
-        PARSER.parse_page(body)
+        parse(body)
 
 
 def test_the_cursor_is_the_last_record_that_can_be_read() -> None:
-    assert PARSER.parse_page(page_of('{"id":"t_1"}', '{"id":"t_2"}', more=True)).next_cursor == "t_2"
-    assert PARSER.parse_page(page_of('{"id":"t_1"}', "null", more=True)).next_cursor == "t_1"
-    assert PARSER.parse_page(page_of('{"id":"t_1"}')).next_cursor is None
+    assert parse(page_of('{"id":"t_1"}', '{"id":"t_2"}', more=True)).next_cursor == "t_2"
+    assert parse(page_of('{"id":"t_1"}', "null", more=True)).next_cursor == "t_1"
+    assert parse(page_of('{"id":"t_1"}')).next_cursor is None
     with pytest.raises(ProviderBroken):
-        PARSER.parse_page(page_of("null", more=True))
+        parse(page_of("null", more=True))
 
 
 def strictly(data: bytes) -> Any:

@@ -9,8 +9,8 @@ import aiohttp
 import pytest
 from tests.sandbox.sandbox_client import NOW, SandboxClient, StoppedClock
 
-from springline.sandbox.stripe import state
-from springline.sandbox.stripe.control import is_this_machine
+from springline.sandbox.common import state
+from springline.sandbox.common.control import is_this_machine
 from springline.sandbox.stripe.server import serve_forever, start_sandbox
 
 COLLECTIONS = ("customer", "product", "plan", "coupon", "subscription", "invoice")
@@ -77,7 +77,7 @@ async def test_a_made_up_history_tells_everything_by_events(stripe: SandboxClien
     for name in COLLECTIONS:
         await stripe.seed(name, 8)
     known = {name: {value["id"]: value for value in objects} for name, objects in (await dump(stripe)).items()}
-    changes = await stripe.control("POST", "/changes", {"count": 300, "seed": 9})
+    changes = await stripe.control("POST", "/changes", {"count": 300, "seed": 9, "collections": list(COLLECTIONS)})
     assert {change["kind"] for change in changes} == {"insert", "update", "delete"}
     assert {change["collection"] for change in changes} == set(COLLECTIONS)
     for event in await stripe.events():
@@ -138,7 +138,7 @@ async def test_an_object_vanishes(stripe: SandboxClient) -> None:
         ("DELETE", "/objects/customer/cus_no", None, 400),
         ("POST", "/objects/customer", {"params": {"colour": "blue"}}, 400),
         ("POST", "/objects/customer", {"params": {}, "set": {}}, 400),
-        ("POST", "/seed", {"collection": "price", "count": 1}, 400),
+        ("POST", "/seed", {"collection": "event", "count": 1}, 404),
         ("POST", "/seed", {"collection": "customer"}, 400),
         ("POST", "/seed", {"collection": "customer", "count": 1, "created_from": 2, "created_until": 1}, 400),
         ("POST", "/changes", {"count": 1, "collections": ["unicorn"]}, 404),

@@ -182,7 +182,7 @@ async def test_objects_and_urls_that_are_not_there(stripe: SandboxClient) -> Non
         ("GET", "/v2/core/events"),
         ("PUT", "/v1/customers"),
         ("POST", "/v1/events"),
-        ("POST", "/v1/prices"),
+        ("POST", "/v1/balance_transactions"),
         ("DELETE", "/v1/prices/x"),
         ("POST", "/v1/invoices/in_1/shred"),
     ]:

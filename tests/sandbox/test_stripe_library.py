@@ -8,7 +8,10 @@ import pytest
 import requests
 import stripe as library
 from tabulate import tabulate
+from tests.sandbox.library_calls import ROWS, Row
 from tests.sandbox.sandbox_client import KEY, NOW, SandboxClient
+
+from springline.sandbox.stripe.collections import COLLECTIONS
 
 SEEDED = 120
 OPERATIONS = ("create", "retrieve", "list", "page", "update", "delete")
@@ -28,8 +31,10 @@ class LibraryUser:
         self._coupons()
         self._subscriptions()
         self._invoices()
-        self._prices()
         self._events()
+        ids = self._ids()
+        for row in ROWS:
+            self._row(row, ids)
 
     def _reads(self, name: str, service: Any, object_id: str) -> None:
         assert service.retrieve(object_id).id == object_id
@@ -156,19 +161,85 @@ class LibraryUser:
             assert ended.status == {"pay": "paid", "void": "void"}[end]
         self.cells["invoice", "update"] = "ok (also finalize, pay, void)"
 
-    def _prices(self) -> None:
-        plan = self._api.plans.list({"limit": 1}).data[0]
-        self._reads("price", self._api.prices, plan.id)
-        for operation in ("create", "update"):
-            self.cells["price", operation] = "not yet: a plan's view"
-        self.cells["price", "delete"] = "no such operation"
+    def _ids(self) -> dict[str, str]:
+        """Objects that others are built upon."""
+        api: Any = self._api
+        price = api.prices.list({"limit": 1, "type": "one_time"}).data[0]
+        plan = api.plans.create({"amount": 700, "currency": "usd", "interval": "month", "product": {"name": "Tin"}})
+        customer = api.customers.create({"email": "rows@example.com"})
+        running = api.subscriptions.create({"customer": customer.id, "items": [{"price": plan.id}]})
+        lines = [{"price": price.id, "quantity": count} for count in range(1, 6)]
+        session = api.checkout.sessions.create(
+            {"mode": "payment", "success_url": "https://example.com/ok", "line_items": lines}
+        )
+        return {
+            "account": api.accounts.list().data[0].id,
+            "charge": api.charges.create({"amount": 90_000, "currency": "usd"}).id,
+            "checkout_session": session.id,
+            "coupon": api.coupons.list().data[0].id,
+            "customer": customer.id,
+            "file": api.files.list().data[0].id,
+            "invoice": api.invoices.create({"customer": customer.id}).id,
+            "issuing_cardholder": api.issuing.cardholders.list().data[0].id,
+            "plan": plan.id,
+            "price": price.id,
+            "product": price.product,
+            "subscription": running.id,
+            "transfer": api.transfers.list().data[0].id,
+        }
+
+    def _row(self, row: Row, ids: dict[str, str]) -> None:
+        """Every operation that the row has; what it has not is named in the cell."""
+        api: Any = self._api
+        service, before = row.service(api), (ids[row.below],) if row.below else ()
+        made = self._made(row, api, ids) if callable(row.create) else service.list(*before).data[0]
+        object_id: str = made.id
+        self.cells[row.name, "create"] = "ok" if callable(row.create) else row.create
+        assert type(made) is row.model
+        if row.retrieve is None:
+            found = service.retrieve(*before, object_id)
+            assert (found.id, type(found)) == (object_id, row.model)
+        self.cells[row.name, "retrieve"] = row.retrieve or "ok"
+        first = service.list(*before, {"limit": 2, **row.query(ids)})
+        assert (type(first), {type(entry) for entry in first.data}) == (library.ListObject, {row.model})
+        self.cells[row.name, "list"] = "ok"
+        seen = [entry.id for entry in service.list(*before, {"limit": 2, **row.query(ids)}).auto_paging_iter()]
+        assert len(seen) == len(set(seen)) > (1 if row.below else 3)
+        assert object_id in seen
+        self.cells[row.name, "page"] = f"ok ({len(seen)} objects)"
+        if callable(row.update):
+            changed = row.update(api, made)
+            assert changed.id == object_id
+            if "metadata" in changed:
+                assert changed.metadata.to_dict()["a"] == "1"
+        self.cells[row.name, "update"] = "ok" if callable(row.update) else row.update
+        if callable(row.delete):
+            row.delete(api, made)
+        self.cells[row.name, "delete"] = row.deleted if callable(row.delete) else row.delete
+
+    def _made(self, row: Row, api: Any, ids: dict[str, str]) -> Any:
+        """The last of several, so that there are pages."""
+        assert callable(row.create)
+        for number in range(4):
+            if row.name == "subscription_item":
+                price = api.prices.create(
+                    {
+                        "currency": "usd",
+                        "product": ids["product"],
+                        "recurring": {"interval": "month"},
+                        "unit_amount": 100 + number,
+                    }
+                )
+                ids["matching_price"] = price.id
+            made = row.create(api, ids)
+        return made
 
     def _events(self) -> None:
         newest = self._api.events.list({"types": ["customer.created", "customer.deleted"], "limit": 1}).data[0]
         assert newest.type == "customer.created"
         self._reads("event", self._api.events, newest.id)
         for operation in ("create", "update", "delete"):
-            self.cells["event", operation] = "no such operation"
+            self.cells["event", operation] = f"the API has no {operation}"
 
 
 @pytest.fixture
@@ -189,9 +260,14 @@ async def test_every_operation_of_every_collection(
 ) -> None:
     for name in ("customer", "product", "plan", "coupon", "subscription", "invoice"):
         await stripe.seed(name, SEEDED, created_from=int(NOW) - 20 * 86_400, events=name == "customer")
+    for row in ROWS:
+        await stripe.seed(row.name, 6, created_from=int(NOW) - 20 * 86_400)
+    await stripe.seed("issuing_transaction", 6)
     user = LibraryUser(library_client)
     await asyncio.to_thread(user.work)
     rows = list(dict.fromkeys(name for name, _ in user.cells))
+    assert {*rows} == {kind.name for kind in COLLECTIONS} | {"event"}
+    assert all((name, operation) in user.cells for name in rows for operation in OPERATIONS)
     table = tabulate(
         [[name, *(user.cells[name, operation] for operation in OPERATIONS)] for name in rows],
         headers=["stripe " + library.VERSION, *OPERATIONS],

@@ -429,7 +429,7 @@ async def _change(database: Database, made: Made, **changes: Any) -> Sync:
 
 
 def _arguments(made: Made, *records: RecordWrite) -> list[Any]:
-    """Those of `commit_pages_v1` for one page of records."""
+    """Those of `commit_pages_v2` for one page of records."""
     count = len(records)
     return [
         made.stream_no,
@@ -438,6 +438,7 @@ def _arguments(made: Made, *records: RecordWrite) -> list[Any]:
         [0] * count,
         [made.sync_no] * count,
         [record.source_no for record in records],
+        [record.parent_no for record in records],
         [record.upstream_id for record in records],
         [record.raw_print for record in records],
         [record.content_print for record in records],

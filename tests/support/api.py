@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
-from tests.support.providers import DESK
+from tests.support.providers import DESK, HUB
 
 from springline.api.app import create_app
 from springline.api.server import HttpServer, bind
@@ -110,6 +110,11 @@ class Client:
         made: dict[str, Any] = (await self.post("/v1/credentials", body, verify="false")).expect(201)
         return made
 
+    async def oauth_app(self, **fields: Any) -> dict[str, Any]:
+        body = {"provider": "stripe", "name": "app", "client_id": "ca_1", "client_secret": "sk_test_app", **fields}
+        made: dict[str, Any] = (await self.post("/v1/oauth-apps", body)).expect(201)
+        return made
+
     async def sync(self, **fields: Any) -> dict[str, Any]:
         """A sync of customers; without a stream or a credential it gets its own."""
         if "stream_id" not in fields:
@@ -119,6 +124,10 @@ class Client:
         body = {"provider": "stripe", "name": "Acme", "collection_ids": ["stripe:customer"], **fields}
         made: dict[str, Any] = (await self.post("/v1/syncs", body)).expect(201)
         return made
+
+    async def another_sync(self, **fields: Any) -> dict[str, Any]:
+        """A sync with a credential of its own, however many there are."""
+        return await self.sync(**fields, credential_id=(await self.credential(f"{KEY}_{next(_NUMBERS)}"))["id"])
 
     async def consumer(self, **fields: Any) -> dict[str, Any]:
         if "stream_id" not in fields:
@@ -139,10 +148,11 @@ class RunningApi:
 
 
 @asynccontextmanager
-async def running_api(database: Database, *, stripe_url: str) -> AsyncIterator[RunningApi]:
-    """Serves the API on a free port. Stripe is at `stripe_url`; Desk is where nobody listens."""
+async def running_api(database: Database, *, stripe_url: str, hub_url: str | None = None) -> AsyncIterator[RunningApi]:
+    """Serves the API on a free port. Stripe is at `stripe_url`; Desk is where nobody listens; Hub is there only
+    where it is said where."""
     client = HttpClient.open()
-    base_urls = {"stripe": stripe_url, "desk": "http://127.0.0.1:1"}
+    base_urls = {"stripe": stripe_url, "desk": "http://127.0.0.1:1", "hub": hub_url or ""}
     woken = {"syncs": 0, "maintenance": 0}
 
     def wake(whom: str) -> None:
@@ -150,7 +160,7 @@ async def running_api(database: Database, *, stripe_url: str) -> AsyncIterator[R
 
     services = Services.over(
         database,
-        providers={**PROVIDERS, "desk": DESK},
+        providers={**PROVIDERS, "desk": DESK, **({"hub": HUB} if hub_url else {})},
         secrets=SecretBox([SECRET_KEY]),
         verify_credential=CredentialCheck(client, base_url_of=lambda provider: base_urls[provider.name]),
         wake_syncs=lambda: wake("syncs"),

@@ -10,18 +10,23 @@ from tests.support.made import Made, Maker
 from tests.support.stripe_side import StripeSide
 from tests.support.waiting import until
 
+from springline.domain.records import DetectedBy
+from springline.engine.backfills import BackfillWalk
+from springline.engine.deletions import Deletions
 from springline.engine.feeds import FeedPoll
 from springline.engine.fetch import Fetcher, HttpClient, Origin
 from springline.engine.owners import Owners
 from springline.engine.page_commit import StreamWriters
+from springline.engine.partitions import Partition
 from springline.engine.quota_owner import QuotaOwner
 from springline.engine.quotas import SyncQuota
 from springline.engine.record_writes import RecordWriter
 from springline.engine.rereads import Rereader
 from springline.engine.session import CollectionSession, SyncSession
+from springline.engine.sweeps import SweepWalk
 from springline.engine.wakeups import Wakeups
-from springline.engine.walks import BackfillWalk, SweepWalk
 from springline.engine.worker import Worker
+from springline.metrics import Metrics
 from springline.providers.registry import PROVIDERS
 from springline.providers.vocabulary import RateLimit
 from springline.store.database import Database, Row
@@ -98,16 +103,20 @@ class Driven(Held):
         session.reread = self.rereader.reread
         feed = session.provider.feed
         assert feed is not None
-        self.feed = FeedPoll(session, feed, self.rereader)
+        self.feed = FeedPoll(session, feed, self.rereader, rewalk=self.rewalk)
 
     def part(self, collection: str = "customer") -> CollectionSession:
         return self.session.collections[f"stripe:{collection}"]
 
     async def backfill(self, collection: str = "customer") -> None:
-        await BackfillWalk(self.session, self.part(collection)).run()
+        await BackfillWalk(self.session, self.part(collection), rewalk=self.rewalk).run()
 
     def sweep(self, collection: str = "customer") -> SweepWalk:
-        return SweepWalk(self.session, self.part(collection), self.rereader)
+        part = self.part(collection)
+        return SweepWalk(self.session, part, Deletions(self.session, part, self.rereader))
+
+    async def rewalk(self, part: CollectionSession, partition: Partition, detected_by: DetectedBy) -> None:
+        await self.sweep(part.collection.name).rewalk(part, partition, detected_by)
 
 
 class Driver:
@@ -194,11 +203,17 @@ class Working:
 
 @asynccontextmanager
 async def working(
-    database: Database, side: StripeSide, *, lease_seconds: float = 30.0, published_limits: bool = False
+    database: Database,
+    side: StripeSide,
+    *,
+    lease_seconds: float = 30.0,
+    published_limits: bool = False,
+    metrics: Metrics | None = None,
 ) -> AsyncIterator[Working]:
     """A worker that runs while the block does, and then stops as one does that is told to."""
-    client = HttpClient.open()
-    writers = StreamWriters(PageStore(database), on_commit=lambda _: None)
+    metrics = metrics or Metrics()
+    client = HttpClient.open(metrics)
+    writers = StreamWriters(PageStore(database), on_commit=lambda _: None, metrics=metrics)
     maker = Maker(database)
     wakeups = Wakeups(database)
     owners = Owners(OwnerStore(database), wakeups)
@@ -220,6 +235,7 @@ async def working(
         open_properties=lambda sync: open_properties(maker, sync),
         quotas=quotas,
         lease_seconds=lease_seconds,
+        metrics=metrics,
     )
     stop = asyncio.Event()
     running = asyncio.gather(worker.run(stop), wakeups.run(stop))

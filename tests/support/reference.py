@@ -17,16 +17,16 @@ from springline.api.reference_page import MEANINGS
 from springline.cli.main import commands
 from springline.domain.errors import ERROR_CODES
 from springline.providers.registry import PROVIDERS
-from springline.providers.vocabulary import Collection, CredentialKind, Provider
+from springline.providers.vocabulary import Collection, CredentialKind, ListEndpoint, Provider
 
 FOLDER: Final = ROOT / "docs/reference"
 _HELP: Final = ["-h", "--help"]
 _PART = re.compile(r"(?<=<!-- made: )(?P<name>[\w.]+) -->\n.*?(?=<!-- end -->)", re.DOTALL)
 _METHODS: Final = {
     "feed": "an event names it, and it is read again by id",
-    "incremental": "a filter on its updated time",
+    "incremental": "its updated (or created) time, from where the last look ended",
     "sweep": "a walk over everything, compared with what is stored",
-    "ids": "a walk over ids only",
+    "parent": "a change of its parent tells, and the list is read again",
     "none": "not at all",
 }
 
@@ -111,13 +111,14 @@ def _provider(provider: Provider) -> str:
             "",
             f"`{feed.path}` can be read back for {feed.retention.days} days. An event may appear up to "
             f"{feed.late_arrival.total_seconds() / 60:g} minutes late.",
-            "Events that name a record:",
+            "Events that name a record, or (where a parent is said) whose list is read again:",
             "",
             "| collection | events |",
             "|---|---|",
         ]
         lines += [
-            f"| `{provider.collection_id(collection)}` | {', '.join(f'`{name}`' for name in collection.feed.types)} |"
+            f"| `{provider.collection_id(collection)}`{_of_parent(collection)} "
+            f"| {', '.join(f'`{name}`' for name in collection.feed.types)} |"
             for collection in provider.collections
             if collection.feed is not None
         ]
@@ -136,23 +137,36 @@ def _kind(kind: CredentialKind) -> list[str]:
         lines += ["", f"Former names that are still taken: {', '.join(f'`{name}`' for name in former)}."]
     asked = ", else ".join(f"`{request.method} {request.path}`" for request in (kind.check, *kind.check_fallbacks))
     lines += ["", f"Tried with {asked}.", ""]
-    for words, properties in (("", {}), (" of a live key", {"secret": "sk_live_"})):
-        limit = kind.rate_limit(properties)
-        lines.append(
-            f"- Default rate limit{words}: {limit.allowed_requests} requests in any {limit.interval:g} s, "
-            f"{limit.max_concurrent_requests or 'any number'} at once"
-        )
+    limits = {"": kind.rate_limit({}), " of a live key": kind.rate_limit({"secret": "sk_live_"})}
+    if len(set(limits.values())) == 1:
+        del limits[" of a live key"]
+    lines += [
+        f"- Default rate limit{words}: {limit.allowed_requests} requests in any {limit.interval:g} s, "
+        f"{limit.max_concurrent_requests or 'any number'} at once"
+        for words, limit in limits.items()
+    ]
     return [*lines, ""]
 
 
 def _collection(provider: Provider, collection: Collection) -> str:
-    listing = collection.listing
+    at = f"`{_listed_at(collection.listing)}`"
+    for kind, listing in collection.listing_by_kind.items():
+        at += f"; for `{kind}` `{_listed_at(listing)}`"
+    read = "–"
+    if collection.read is not None:
+        read = f"`{collection.read.path}`" + (", for proof only" if collection.read.only_proves else "")
+    name = f"`{provider.collection_id(collection)}`"
+    return f"| {name} | {collection.description} | `{collection.key_text}` | {at} | {read} |"
+
+
+def _listed_at(listing: ListEndpoint) -> str:
     query = "&".join(f"{name}={value}" for name, value in listing.query)
-    at = f"{listing.path}?{query}" if query else listing.path
-    return (
-        f"| `{provider.collection_id(collection)}` | {collection.description} | `{collection.key}` | `{at}` "
-        f"| `{collection.read.path}` |"
-    )
+    return f"{listing.path}?{query}" if query else listing.path
+
+
+def _of_parent(collection: Collection) -> str:
+    named_by_parent = collection.feed is not None and collection.feed.parent and collection.parent is not None
+    return f", all of its `{collection.parent.collection}`" if named_by_parent and collection.parent else ""
 
 
 def _ways(collection: Collection) -> tuple[tuple[str, ...], ...]:

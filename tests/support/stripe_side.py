@@ -8,9 +8,9 @@ from typing import Any
 
 import aiohttp
 
+from springline.sandbox.common.state import Arrival
 from springline.sandbox.stripe.accounts import Account
 from springline.sandbox.stripe.server import RunningSandbox, start_sandbox
-from springline.sandbox.stripe.state import Arrival
 
 
 class StripeSide:

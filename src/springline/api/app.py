@@ -7,7 +7,23 @@ from starlette.middleware import Middleware
 from starlette.routing import Route as StarletteRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from springline.api import consumers, credentials, deliveries, providers, records, root, streams, syncs, tokens
+from springline.api import (
+    consumers,
+    credentials,
+    deliveries,
+    events,
+    explanations,
+    holds,
+    oauth_apps,
+    pending,
+    providers,
+    records,
+    root,
+    streams,
+    syncs,
+    tokens,
+    workers,
+)
 from springline.api.auth import Authenticator
 from springline.api.documentation import documentation_routes
 from springline.api.errors import error_response
@@ -18,22 +34,29 @@ from springline.domain.errors import Refused
 #: Every operation, but for those that describe the others.
 ROUTES: tuple[Route, ...] = (
     *root.routes,
+    *root.operations,
     *streams.routes,
     *syncs.routes,
+    *explanations.routes,
+    *holds.routes,
     *credentials.routes,
+    *oauth_apps.routes,
     *consumers.routes,
     *deliveries.routes,
+    *pending.routes,
     *records.routes,
+    *events.routes,
     *providers.routes,
     *tokens.routes,
+    *workers.routes,
 )
 
 
-def create_app(services: Services) -> Starlette:
+def create_app(services: Services, routes: Sequence[Route] = ROUTES) -> Starlette:
     """The application over these services. It holds nothing that must be closed."""
     authenticator = Authenticator(services.tokens)
     by_path: dict[str, list[Route]] = {}
-    for route in (*ROUTES, *documentation_routes(ROUTES)):
+    for route in (*routes, *documentation_routes(routes)):
         by_path.setdefault(route.path, []).append(route)
     app = Starlette(
         routes=[_at(path, routes, services, authenticator) for path, routes in by_path.items()],

@@ -16,6 +16,7 @@ from springline.api.routing import Call, Route, answer, created, no_content
 from springline.domain.credentials import Credential
 from springline.domain.errors import Refused
 from springline.domain.health import PartHealth
+from springline.domain.oauth_apps import OAuthApp
 from springline.engine.credentials import CredentialImporter, Presented
 from springline.store.credentials import CredentialInUse
 
@@ -97,11 +98,11 @@ async def create_credential(call: Call[CreateCredential, ImportQuery]) -> Respon
     The same account twice gives one credential (200 the second time). The provider is asked first; `?verify=false`
     skips that.
     """
-    checked = check_credential(call, call.draft)
+    checked, app = await check_credential(call, call.draft)
     body, query = call.body, call.query
     assert checked is not None
     imported = await importer(call).import_credential(
-        call.org_id, presented(checked, body), verify=query.verify, replace=query.replace
+        call.org_id, presented(checked, body, app), verify=query.verify, replace=query.replace
     )
     if imported.replaced:
         call.services.wake_syncs()
@@ -138,8 +139,10 @@ async def update_credential(call: Call[UpdateCredential, UpdateQuery]) -> Respon
     checked = await _check_changed_properties(call, credential)
     changes = given_fields(call.body)
     if checked is not None:
+        app_id = credential.oauth_app_id
+        app = None if app_id is None else await call.services.oauth_apps.get(call.org_id, app_id)
         replaced = await importer(call).replace_properties(
-            call.org_id, credential, presented(checked, call.body), verify=call.query.verify
+            call.org_id, credential, presented(checked, call.body, app), verify=call.query.verify
         )
         if replaced is None:
             raise call.not_found("credential")
@@ -167,24 +170,52 @@ async def delete_credential(call: Call[Nothing, Nothing]) -> Response:
     return no_content()
 
 
-def check_credential(call: Call[Any, Any], draft: Mapping[str, Any], path: str = "") -> CheckedProperties | None:
-    """What a credential's draft presents; what is wrong goes into the call's problems."""
-    if draft.get("oauth_app_id") is not None:
+async def check_credential(
+    call: Call[Any, Any], draft: Mapping[str, Any], path: str = ""
+) -> tuple[CheckedProperties | None, OAuthApp | None]:
+    """What a credential's draft presents, and the OAuth app that it was made with; what is wrong goes into the call's
+    problems."""
+    app_id: uuid.UUID | None = draft.get("oauth_app_id")
+    app = None if app_id is None else await call.services.oauth_apps.get(call.org_id, app_id)
+    if app_id is not None and app is None:
         call.problems.add(f"{path}oauth_app_id", "is not the id of an OAuth app of this organisation")
     if "properties" not in draft:
-        return None
-    return check_properties(draft["properties"], call.services.providers, call.problems, f"{path}properties")
+        return None, app
+    checked = check_properties(draft["properties"], call.services.providers, call.problems, f"{path}properties")
+    if checked is not None and (app is not None or app_id is None):
+        fault = _app_fault(checked, app)
+        if fault is not None:
+            call.problems.add(f"{path}oauth_app_id", fault)
+    return checked, app
 
 
-def presented(checked: CheckedProperties, body: CreateCredential | UpdateCredential) -> Presented:
+def _app_fault(checked: CheckedProperties, app: OAuthApp | None) -> str | None:
+    kind = checked.kind
+    if app is None:
+        return f"is required for `{kind.name}`: the app that was connected" if kind.needs_app else None
+    if app.provider != checked.provider.name:
+        return f"is an app of {app.provider}, not of {checked.provider.name}"
+    if not kind.needs_app:
+        return f"is not used by `{kind.name}`; leave it out"
+    missing = [name for name in kind.app_fields if name not in app.properties]
+    return f"is an app without {' and '.join(missing)}, which `{kind.name}` needs" if missing else None
+
+
+def presented(checked: CheckedProperties, body: CreateCredential | UpdateCredential, app: OAuthApp | None) -> Presented:
     """The credential as the importer takes it."""
     changes = {name: value for name, value in given_fields(body).items() if name in {"name", "metadata"}}
-    return Presented(checked.provider, checked.kind, checked.properties, changes)
+    return Presented(checked.provider, checked.kind, checked.properties, changes, app)
 
 
 def importer(call: Call[Any, Any]) -> CredentialImporter:
     services = call.services
-    return CredentialImporter(services.credentials, services.secrets, services.verify_credential)
+    return CredentialImporter(
+        services.credentials,
+        services.secrets,
+        services.verify_credential,
+        apps=services.oauth_apps,
+        grants=services.grants,
+    )
 
 
 def credential_object(credential: Credential) -> CredentialObject:

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from springline.api.bodies import Body, Nothing
 from springline.api.records import RecordObject
 from springline.api.routing import Call, Route, no_content
+from springline.api.values import printable
 from springline.engine.deliveries import MOST_PENDING, ConsumerPlace
 from springline.store.deliveries import Verb
 
@@ -45,6 +46,11 @@ class NackTokens(Body):
     delay_ms: (
         Annotated[int, Meta(ge=0, le=86_400_000, description="When they are available again.")] | UnsetType | None
     ) = UNSET
+
+
+class TermTokens(Body):
+    ack_tokens: Tokens
+    reason: Annotated[str, Meta(min_length=1, max_length=1000, description="Why, for whoever looks at dead letters.")]
 
 
 class ResetTo(Body):
@@ -109,9 +115,14 @@ async def extend(call: Call[AckTokens, Nothing]) -> Response:
     return await _settle(call, "extend", call.body.ack_tokens)
 
 
+async def term(call: Call[TermTokens, Nothing]) -> Response:
+    """Give messages up: they are not delivered again, but kept as dead letters, with the reason."""
+    return await _settle(call, "term", call.body.ack_tokens, reason=call.body.reason)
+
+
 async def reset(call: Call[ResetTo, Nothing]) -> Response:
     """Move the consumer: what comes after the place is delivered (again). Running deliveries end first."""
-    consumer = await _place(call)
+    consumer = await consumer_place(call)
     to = call.draft.get("to")
     position: int | None = None
     at_us: int | None = None
@@ -133,25 +144,35 @@ async def reset(call: Call[ResetTo, Nothing]) -> Response:
 
 
 async def _receive(call: Call[Any, Any], batch_size: int, wait_for_ms: int) -> Response:
-    consumer = await _place(call)
+    consumer = await consumer_place(call)
     received = await call.services.deliveries.receive(
         consumer,
         batch_size=batch_size,
         wait_seconds=wait_for_ms / 1000,
         is_gone=call.request.is_disconnected,
+        receiver=_receiver(call),
     )
     return Response(received.body, media_type="application/json", headers={"Cache-Control": "no-store"})
 
 
-async def _settle(call: Call[Any, Any], verb: Verb, tokens: list[str], *, delay_ms: int | None = None) -> Response:
-    consumer = await _place(call)
-    stale = await call.services.deliveries.settle(verb, consumer, tokens, delay_ms=delay_ms)
+def _receiver(call: Call[Any, Any]) -> str:
+    """Who asks, as far as a request says: its address, and the first words of its User-Agent."""
+    host = call.request.client.host if call.request.client is not None else "?"
+    agent = " ".join(call.request.headers.get("user-agent", "").split()[:1])
+    return printable(f"{host} {agent}".strip())
+
+
+async def _settle(
+    call: Call[Any, Any], verb: Verb, tokens: list[str], *, delay_ms: int | None = None, reason: str | None = None
+) -> Response:
+    consumer = await consumer_place(call)
+    stale = await call.services.deliveries.settle(verb, consumer, tokens, delay_ms=delay_ms, reason=reason)
     response = no_content()
     response.headers["X-Stale-Ack-Tokens"] = str(stale)
     return response
 
 
-async def _place(call: Call[Any, Any]) -> ConsumerPlace:
+async def consumer_place(call: Call[Any, Any]) -> ConsumerPlace:
     """The consumer in the path, looked up once per process: its numbers never change, and whether it still exists is
     seen where its row is locked."""
     consumer_id = call.path_id("consumer")
@@ -207,5 +228,6 @@ routes = (
     Route("POST", f"{_CONSUMER}/ack", ack, status=204),
     Route("POST", f"{_CONSUMER}/nack", nack, status=204),
     Route("POST", f"{_CONSUMER}/extend", extend, status=204),
+    Route("POST", f"{_CONSUMER}/term", term, status=204),
     Route("POST", f"{_CONSUMER}/reset", reset, status=204),
 )

@@ -47,7 +47,8 @@ class Problems:
 
 def not_found(noun: str, shown_id: str) -> Refused:
     """The 404 of a noun whose id stands in the path."""
-    return Refused(f"{noun}.not_found", f"no {noun} has the id {shown_id[:64]!r}")
+    words = "OAuth app" if noun == "oauth_app" else noun
+    return Refused(f"{noun}.not_found", f"no {words} has the id {shown_id[:64]!r}")
 
 
 def refused_field(field: str, sentence: str) -> Refused:

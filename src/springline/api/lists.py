@@ -47,10 +47,11 @@ def page(rows: Sequence[Row], limit: int, *, key: Callable[[Row], uuid.UUID], sh
     """A page of at most `limit` of the rows; one row more says that there is a next page."""
     shown = rows[:limit]
     more = len(rows) > limit
-    return Listed(data=[show(row) for row in shown], next_cursor=_encode(key(shown[-1])) if more else None)
+    return Listed(data=[show(row) for row in shown], next_cursor=encode_cursor(key(shown[-1])) if more else None)
 
 
-def _encode(last: uuid.UUID) -> str:
+def encode_cursor(last: uuid.UUID) -> str:
+    """The cursor after an object of this id."""
     return base64.urlsafe_b64encode(last.bytes).rstrip(b"=").decode()
 
 

@@ -146,6 +146,7 @@ _NOUNS: Final = {
     "streams": "stream",
     "syncs": "sync",
     "credentials": "credential",
+    "oauth-apps": "oauth_app",
     "http-consumers": "consumer",
     "tokens": "token",
     "records": "record",

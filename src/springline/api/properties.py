@@ -95,7 +95,7 @@ def _fit(given: Mapping[str, Any], kind: CredentialKind, problems: Problems, pat
                 problems.add(f"{path}.{field.name}", "is required")
                 fine = False
             continue
-        fault = _fault(field, values[field.name])
+        fault = property_fault(field, values[field.name])
         if fault is not None:
             problems.add(f"{path}.{field.name}", fault)
             fine = False
@@ -103,7 +103,8 @@ def _fit(given: Mapping[str, Any], kind: CredentialKind, problems: Problems, pat
     return fitting if fine else None
 
 
-def _fault(field: CredentialField, value: Any) -> str | None:
+def property_fault(field: CredentialField, value: Any) -> str | None:
+    """What is wrong with a property's value, as the end of a sentence about it; None: nothing."""
     if not _is_of_type(field, value):
         return f"must be {_TYPES[field.type]}"
     texts = [value] if isinstance(value, str) else value if isinstance(value, list) else []

@@ -31,6 +31,7 @@ class KindObject(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     aliases: tuple[str, ...]
     fields: tuple[FieldObject, ...]
+    needs_oauth_app: Annotated[bool, Meta(description="Whether such a credential names an OAuth app: `oauth_app_id`.")]
     default_rate_limit: Annotated[
         RateLimitObject, Meta(description="What a sync with such a credential is allotted; it may depend on the key.")
     ]
@@ -87,6 +88,7 @@ def _kind(kind: CredentialKind) -> KindObject:
         name=kind.name,
         aliases=kind.aliases,
         fields=tuple(_field(field) for field in kind.fields),
+        needs_oauth_app=kind.needs_app,
         default_rate_limit=RateLimitObject(**msgspec.structs.asdict(kind.rate_limit(_NO_PROPERTIES))),
     )
 
@@ -106,7 +108,7 @@ def _collection(provider: Provider, collection: Collection) -> CollectionObject:
         id=provider.collection_id(collection),
         name=collection.name,
         description=collection.description,
-        key=collection.key,
+        key=collection.key_text,
         detection=collection.detection,
         longest_interval_seconds=collection.longest_interval / timedelta(seconds=1),
     )

@@ -1,22 +1,18 @@
 """Reading a stream's records without a consumer, keeping the cursor oneself."""
 
-import base64
-import struct
 import uuid
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
-import xxhash
-from msgspec import UNSET, Meta, UnsetType
 from starlette.responses import Response
 
-from springline.api.bodies import Body, Nothing
+from springline.api.bodies import Nothing
 from springline.api.routing import Call, Route
+from springline.api.stream_reads import StreamQuery, begin_reading
 from springline.domain.records import parse_record_id
 from springline.engine.deliveries import MOST_BYTES
-
-_CURSOR = struct.Struct(">QQ")
+from springline.store.records import StreamPlace
 
 
 class RecordSync(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,17 +42,6 @@ class RecordObject(msgspec.Struct, frozen=True, kw_only=True):
     data: dict[str, Any]
 
 
-class RecordsQuery(Body):
-    stream_id: uuid.UUID
-    sync_id: uuid.UUID | UnsetType = UNSET
-    collection_id: str | UnsetType = UNSET
-    after_cursor: (
-        Annotated[str, Meta(max_length=64, description="The `cursor` of the answer before, with the same filters.")]
-        | UnsetType
-    ) = UNSET
-    limit: Annotated[int, Meta(ge=1, le=1000, description="How many records at most.")] = 1000
-
-
 class Records(msgspec.Struct, frozen=True, kw_only=True):
     """`cursor` is where to go on; with nothing new, the one that was sent."""
 
@@ -64,80 +49,52 @@ class Records(msgspec.Struct, frozen=True, kw_only=True):
     cursor: str
 
 
-async def list_records(call: Call[Nothing, RecordsQuery]) -> Response:
+class FoundRecord(NamedTuple):
+    """A record of this organisation by its numbers; whether it is still there is not known yet."""
+
+    place: StreamPlace
+    record_no: int
+
+
+async def list_records(call: Call[Nothing, StreamQuery]) -> Response:
     """Read the records of a stream in order, each once, as of now."""
-    draft = call.query_draft
-    store = call.services.records
-    stream_id = draft.get("stream_id")
-    sync_id = draft.get("sync_id")
-    place = None
-    if isinstance(stream_id, uuid.UUID):
-        place = await store.stream(call.org_id, stream_id)
-        if place is None:
-            call.problems.add("stream_id", f"there is no stream {stream_id}")
-    if isinstance(sync_id, uuid.UUID) and not await store.sync_exists(call.org_id, sync_id):
-        call.problems.add("sync_id", f"there is no sync {sync_id}")
-    after_idx = 0
-    filters = _filters_print(draft)
-    if isinstance(draft.get("after_cursor"), str):
-        cursor = _decode_cursor(draft["after_cursor"])
-        if cursor is None:
-            call.problems.add("after_cursor", "is no cursor that this endpoint gave out")
-        elif cursor[1] != filters:
-            call.problems.add("after_cursor", "belongs to other filters; begin without one, or use the same filters")
-        else:
-            after_idx = cursor[0]
-    query = call.query
-    assert place is not None
-    source_nos = None
-    if query.sync_id is not UNSET or query.collection_id is not UNSET:
-        source_nos = await store.find_sources(
-            place.stream_no,
-            sync_id=query.sync_id if isinstance(query.sync_id, uuid.UUID) else None,
-            collection_id=query.collection_id if isinstance(query.collection_id, str) else None,
-        )
-    rows = await store.list_versions(
+    reading = await begin_reading(call)
+    place = reading.place
+    rows = await call.services.records.list_versions(
         place.stream_no,
-        after_idx=after_idx,
+        after_idx=reading.after_idx,
         head_idx=place.head_idx,
-        limit=query.limit,
-        source_nos=source_nos,
+        limit=call.query.limit,
+        source_nos=reading.source_nos,
         most_bytes=MOST_BYTES,
         overhead_bytes=call.services.encoder.overhead_bytes(),
     )
     records = await call.services.encoder.encode(place.stream_no, place.stream_id, rows)
-    reached = rows[-1]["idx"] if rows else after_idx
-    cursor_text = _CURSOR.pack(reached, filters)
-    body = b'{"records":[%s],"cursor":"%s"}' % (b",".join(records), base64.urlsafe_b64encode(cursor_text).rstrip(b"="))
+    reached = rows[-1]["idx"] if rows else reading.after_idx
+    body = b'{"records":[%s],"cursor":"%s"}' % (b",".join(records), reading.cursor(reached))
     return Response(body, media_type="application/json")
 
 
 async def get_record(call: Call[Nothing, Nothing]) -> Response:
     """Get the newest version of one record."""
-    numbers = parse_record_id(call.path_id("record"))
-    if numbers is None:
+    found = await find_record(call)
+    stream_no, stream_id = found.place.stream_no, found.place.stream_id
+    row = await call.services.records.current_version(stream_no, found.record_no)
+    if row is None:
         raise call.not_found("record")
-    stream_no, record_no = numbers
-    place = await call.services.records.stream_by_number(call.org_id, stream_no)
-    row = None if place is None else await call.services.records.current_version(stream_no, record_no)
-    if place is None or row is None:
-        raise call.not_found("record")
-    records = await call.services.encoder.encode(stream_no, place.stream_id, [row])
+    records = await call.services.encoder.encode(stream_no, stream_id, [row])
     return Response(records[0], media_type="application/json")
 
 
-def _filters_print(draft: dict[str, Any]) -> int:
-    text = "\0".join(str(draft.get(name, "")) for name in ("stream_id", "sync_id", "collection_id"))
-    return xxhash.xxh3_64_intdigest(text.encode())
-
-
-def _decode_cursor(text: str) -> tuple[int, int] | None:
-    """(index, print of the filters); None for what is no cursor of ours."""
-    try:
-        idx, filters = _CURSOR.unpack(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-    except (ValueError, struct.error):
-        return None
-    return (idx, filters) if idx < 2**63 else None
+async def find_record(call: Call[Any, Any]) -> FoundRecord:
+    """The record whose id stands in the path, if its stream is this organisation's. Raises Refused (404)."""
+    numbers = parse_record_id(call.path_id("record"))
+    if numbers is None:
+        raise call.not_found("record")
+    place = await call.services.records.stream_by_number(call.org_id, numbers[0])
+    if place is None:
+        raise call.not_found("record")
+    return FoundRecord(place, numbers[1])
 
 
 routes = (

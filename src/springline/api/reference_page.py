@@ -27,6 +27,8 @@ MEANINGS: Final[dict[str, str]] = {
     "stream.in_use": "Syncs write to the stream, or records of a deleted one are still leaving it. "
     "Delete the syncs and try again.",
     "sync.not_found": "The organisation has no sync of this id, or it was deleted.",
+    "hold.not_found": "The sync has no hold of this id.",
+    "hold.decided": "The hold was applied or discarded before; what was decided stays.",
     "credential.not_found": "The organisation has no credential of this id.",
     "credential.in_use": "Syncs use the credential, or records of a deleted one are still leaving. "
     "Delete the syncs and try again.",
@@ -34,6 +36,8 @@ MEANINGS: Final[dict[str, str]] = {
     "credential.rejected": "The provider does not let this credential in; `error` has its words.",
     "credential.unverified_replacement": "The account has a credential, and the new properties were not verified. "
     "Leave out `verify=false`, or say `replace=true`.",
+    "oauth_app.not_found": "The organisation has no OAuth app of this id.",
+    "oauth_app.in_use": "Credentials were made with the OAuth app. Delete them first.",
     "consumer.not_found": "The organisation has no consumer of this id.",
     "consumer.too_many_receivers": "More than 1,000 receivers wait on this consumer. Try again later.",
     "record.not_found": "The organisation has no record of this id.",

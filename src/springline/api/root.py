@@ -1,6 +1,8 @@
-"""What this is, and whether it is well."""
+"""What this is, whether it is well, and its figures for Prometheus."""
 
 import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -11,8 +13,10 @@ from springline.api.bodies import Nothing
 from springline.api.errors import error_response
 from springline.api.routing import Call, Route, answer
 from springline.domain.errors import Refused
+from springline.metrics import CONTENT_TYPE, OLDEST_SNAPSHOT, render
 from springline.store.database import UNAVAILABLE
 from springline.store.migrate import missing_migrations
+from springline.store.snapshots import oldest_snapshot_age
 
 #: A database that takes longer to answer is not ready.
 _READY_SECONDS: Final = 2.0
@@ -60,20 +64,43 @@ async def get_readiness(call: Call[Nothing, Nothing]) -> Response:
     return answer(StateObject(status="ready"), headers={"Cache-Control": "no-store"})
 
 
-async def _why_not_ready(call: Call[Nothing, Nothing]) -> str | None:
-    try:
+async def get_metrics(call: Call[Nothing, Nothing]) -> Response:
+    """Show this process's figures, as Prometheus reads them. No figure is about one sync or one organisation."""
+    observed = {}
+    with suppress(*UNAVAILABLE):  # then the others are shown without it
         async with asyncio.timeout(_READY_SECONDS):
-            missing = await missing_migrations(call.services.database)
+            observed[OLDEST_SNAPSHOT] = await oldest_snapshot_age(call.services.database)
+    text = render(call.services.metrics, observed)
+    return Response(text, headers={"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store"})
+
+
+async def _why_not_ready(call: Call[Nothing, Nothing]) -> str | None:
+    looking = asyncio.create_task(missing_migrations(call.services.database))
+    # Not awaited after its time: a server that is frozen does not even answer that a statement is given up.
+    await asyncio.wait({looking}, timeout=_READY_SECONDS)
+    if not looking.done():
+        looking.add_done_callback(_forget)
+        looking.cancel()
+        return call.services.database_state() or f"the database does not answer within {_READY_SECONDS:g} seconds"
+    try:
+        missing = looking.result()
     except UNAVAILABLE as error:
-        known = call.services.database_state()
-        return known or f"the database cannot be reached: {type(error).__name__}"
+        return call.services.database_state() or f"the database cannot be reached: {type(error).__name__}"
     if missing:
         return f"the database lacks the migrations {', '.join(missing)}; run `springline migrate`"
     return None
 
 
-routes = (
-    Route("GET", "/", get_root, answers=AboutObject, public=True),
+def _forget(looking: asyncio.Task[Sequence[str]]) -> None:
+    """What became of it in the end interests nobody."""
+    if not looking.cancelled():
+        looking.exception()
+
+
+routes = (Route("GET", "/", get_root, answers=AboutObject, public=True),)
+#: What whoever operates a process asks it, a worker without an API too.
+operations = (
     Route("GET", "/healthz", get_health, answers=StateObject, public=True),
     Route("GET", "/readyz", get_readiness, answers=StateObject, public=True, refuses=("service.unavailable",)),
+    Route("GET", "/metrics", get_metrics, public=True),
 )

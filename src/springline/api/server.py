@@ -17,8 +17,8 @@ class ListenError(Exception):
     """The address cannot be listened on; the message says why and what to do."""
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """A bound socket; port 0 takes a free one. Raises ListenError."""
+def bind(host: str, port: int, *, setting: str = "SPRINGLINE_PORT") -> socket.socket:
+    """A bound socket; port 0 takes a free one. `setting` is where the port comes from. Raises ListenError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # Named, because asyncio turns Nagle's algorithm off only where it sees TCP: else answers wait 40 ms for an ACK.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -28,7 +28,7 @@ def bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         raise ListenError(
-            f"cannot listen on {host}:{port}: {error.strerror or error}; set SPRINGLINE_HOST and SPRINGLINE_PORT"
+            f"cannot listen on {host}:{port}: {error.strerror or error}; set SPRINGLINE_HOST and {setting}"
         ) from None
     listener.setblocking(False)
     return listener

@@ -5,13 +5,22 @@ from dataclasses import dataclass
 
 from springline.engine.connect import CredentialVerifier
 from springline.engine.deliveries import Deliveries
+from springline.engine.events import EventLog
+from springline.engine.explain import Elsewhere, Explainer, Here, nobody_answers, runs_elsewhere
 from springline.engine.messages import RecordEncoder
+from springline.engine.processes import this_process
 from springline.engine.wakeups import Wakeups
+from springline.metrics import Metrics
 from springline.providers.vocabulary import Provider
 from springline.store.consumers import ConsumerStore
 from springline.store.credentials import CredentialStore
 from springline.store.database import Database
 from springline.store.deliveries import DeliveryStore
+from springline.store.events import EventStore
+from springline.store.grants import GrantStore
+from springline.store.holds import HoldStore
+from springline.store.leases import LeaseStore, Process
+from springline.store.oauth_apps import OAuthAppStore
 from springline.store.records import RecordStore
 from springline.store.secrets import SecretBox
 from springline.store.streams import StreamStore
@@ -28,16 +37,26 @@ class Services:
     """
 
     database: Database
+    process: Process
+    metrics: Metrics
+    leases: LeaseStore
     providers: Mapping[str, Provider]
     secrets: SecretBox
     streams: StreamStore
     syncs: SyncStore
     credentials: CredentialStore
+    oauth_apps: OAuthAppStore
+    grants: GrantStore
     consumers: ConsumerStore
     tokens: TokenStore
     records: RecordStore
     encoder: RecordEncoder
+    events: EventLog
+    event_store: EventStore
     deliveries: Deliveries
+    delivery_store: DeliveryStore
+    holds: HoldStore
+    explainer: Explainer
     verify_credential: CredentialVerifier
     wake_syncs: Callable[[], None]
     wake_maintenance: Callable[[], None]
@@ -55,22 +74,39 @@ class Services:
         wake_syncs: Callable[[], None] = lambda: None,
         wake_maintenance: Callable[[], None] = lambda: None,
         database_state: Callable[[], str | None] = lambda: None,
+        metrics: Metrics | None = None,
+        explain_here: Here = runs_elsewhere,
+        explain_elsewhere: Elsewhere = nobody_answers,
     ) -> "Services":
-        """The services over one database, with a store for each noun. `wakeups`: this process's, where it has some."""
+        """The services over one database, with a store for each noun. `wakeups`: this process's, where it has some.
+        `explain_here` and `explain_elsewhere` ask the run of a sync in this process and in another."""
         records = RecordStore(database)
+        holds = HoldStore(database)
         encoder = RecordEncoder(records)
+        event_store = EventStore(database)
+        delivery_store = DeliveryStore(database)
         return cls(
             database=database,
+            process=this_process(),
+            metrics=metrics or Metrics(),
+            leases=LeaseStore(database),
             providers=providers,
             secrets=secrets,
             streams=StreamStore(database),
             syncs=SyncStore(database),
             credentials=CredentialStore(database, secrets),
+            oauth_apps=OAuthAppStore(database, secrets),
+            grants=GrantStore(database, secrets),
             consumers=ConsumerStore(database),
             tokens=TokenStore(database),
             records=records,
             encoder=encoder,
-            deliveries=Deliveries(DeliveryStore(database), encoder, wakeups or Wakeups(database)),
+            events=EventLog(event_store, encoder),
+            event_store=event_store,
+            deliveries=Deliveries(delivery_store, encoder, wakeups or Wakeups(database)),
+            delivery_store=delivery_store,
+            holds=holds,
+            explainer=Explainer(LeaseStore(database), holds, here=explain_here, elsewhere=explain_elsewhere),
             verify_credential=verify_credential,
             wake_syncs=wake_syncs,
             wake_maintenance=wake_maintenance,

@@ -26,6 +26,7 @@ from springline.api.sync_objects import (
 )
 from springline.api.values import nearest, nearest_collection
 from springline.domain.credentials import Credential
+from springline.domain.oauth_apps import OAuthApp
 from springline.domain.syncs import Sync, parse_frequency
 from springline.providers.vocabulary import Provider
 from springline.store.syncs import CredentialUnknown, NewSync, StreamUnknown
@@ -44,12 +45,12 @@ async def create_sync(call: Call[CreateSync, CreateSyncQuery]) -> Response:
     _check_frequency(call)
     if provider is not None:
         _check_collections(call, provider, call.draft.get("collection_ids"))
-    credential, checked = await _check_credentials(call, provider)
+    credential, checked, app = await _check_credentials(call, provider)
     body, query = call.body, call.query
     if checked is not None and body.credential is not None:
         imported = await importer(call).import_credential(
             call.org_id,
-            presented(checked, body.credential),
+            presented(checked, body.credential, app),
             verify=query.verify,
             replace=query.replace,
             field="credential.properties",
@@ -103,6 +104,7 @@ async def update_sync(call: Call[UpdateSync, Nothing]) -> Response:
     if provider is not None and "collection_ids" in call.draft:
         known = {*sync.collection_ids}
         _check_collections(call, provider, [each for each in collection_ids if each not in known])
+        _check_parents(call, provider, collection_ids)
     _check_frequency(call)
     _check_priorities(call, collection_ids)
     changes = _changes(call.body, sync)
@@ -178,7 +180,21 @@ def _check_collections(call: Call[Any, Any], provider: Provider, collection_ids:
                 f"holds `{each}`, which is no collection of {provider.title}{nearest_collection(each, known)}",
             )
     if collection_ids is not None and "provider" in call.draft:
+        _check_parents(call, provider, collection_ids)
         _check_priorities(call, collection_ids)
+
+
+def _check_parents(call: Call[Any, Any], provider: Provider, collection_ids: list[str]) -> None:
+    """What is found through its parents needs them in the same sync."""
+    for each in collection_ids:
+        collection = provider.find_collection(each)
+        if collection is not None and collection.parent is not None:
+            parent_id = f"{provider.name}:{collection.parent.collection}"
+            if parent_id not in collection_ids:
+                call.problems.add(
+                    "collection_ids",
+                    f"holds `{each}`, which is found through its parents: add `{parent_id}` to the sync",
+                )
 
 
 def _check_priorities(call: Call[Any, Any], collection_ids: list[str]) -> None:
@@ -190,34 +206,34 @@ def _check_priorities(call: Call[Any, Any], collection_ids: list[str]) -> None:
 
 async def _check_credentials(
     call: Call[CreateSync, Any], provider: Provider | None
-) -> tuple[Credential | None, CheckedProperties | None]:
-    """The credential that exists, or the one to be imported; never both."""
+) -> tuple[Credential | None, CheckedProperties | None, OAuthApp | None]:
+    """The credential that exists, or the one to be imported with its OAuth app; never both."""
     credential_id: uuid.UUID | None = call.draft.get("credential_id")
     draft: dict[str, Any] | None = call.draft.get("credential")
     if credential_id is not None and draft is not None:
         call.problems.add("credential", "and credential_id are both given: give one of the two")
         call.problems.add("credential_id", "and credential are both given: give one of the two")
     if draft is not None:
-        return None, _check_inline(call, provider, draft)
+        return None, *await _check_inline(call, provider, draft)
     if credential_id is None:
         if "credential" not in call.problems and "credential_id" not in call.problems:
             call.problems.add("credential", "is required, or the credential_id of one that exists")
-        return None, None
+        return None, None, None
     credential = await call.services.credentials.get(call.org_id, credential_id)
     if credential is None:
         call.problems.add("credential_id", _NO_CREDENTIAL)
     elif provider is not None and credential.provider != provider.name:
         call.problems.add("credential_id", f"is a credential of {credential.provider}, not of {provider.name}")
-    return credential, None
+    return credential, None, None
 
 
-def _check_inline(
+async def _check_inline(
     call: Call[CreateSync, Any], provider: Provider | None, draft: Mapping[str, Any]
-) -> CheckedProperties | None:
-    checked = check_credential(call, draft, "credential.")
+) -> tuple[CheckedProperties | None, OAuthApp | None]:
+    checked, app = await check_credential(call, draft, "credential.")
     if checked is not None and provider is not None and checked.provider.name != provider.name:
         call.problems.add("credential.properties.kind", f"is a kind of {checked.provider.name}, not of {provider.name}")
-    return checked
+    return checked, app
 
 
 async def _create(call: Call[Any, Any], body: CreateSync, credential: Credential) -> Sync:

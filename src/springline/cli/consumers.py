@@ -44,7 +44,7 @@ _max_pending_option = click.option(
     "--max-ack-pending", type=click.IntRange(min=1), help="At most so many messages out at once (default 1000)."
 )
 _metadata_option = click.option("--metadata", type=json_object, help="A JSON object, or @FILE.")
-_tokens_argument = click.argument("ack_tokens", nargs=-1, required=True, metavar="ACK_TOKEN...|-")
+tokens_argument = click.argument("ack_tokens", nargs=-1, required=True, metavar="ACK_TOKEN...|-")
 
 
 @click.group()
@@ -227,27 +227,27 @@ def next_messages(consumer: str, batch_size: int, wait_for: timedelta, ack: bool
 
 @consumers.command("ack")
 @click.argument("consumer")
-@_tokens_argument
+@tokens_argument
 def ack_messages(consumer: str, ack_tokens: tuple[str, ...]) -> None:
     """Acknowledges messages by the tokens that `next` gave; - reads them from standard input, one a line."""
-    _settle("acknowledged", consumer, ack_tokens, lambda consumers: consumers.ack)
+    settle("acknowledged", consumer, ack_tokens, lambda consumers: consumers.ack)
 
 
 @consumers.command("nack")
 @click.argument("consumer")
-@_tokens_argument
+@tokens_argument
 @click.option("--delay", type=duration, help="Not before this time, as 10s.")
 def nack_messages(consumer: str, ack_tokens: tuple[str, ...], delay: timedelta | None) -> None:
     """Gives messages back: they are delivered again."""
-    _settle("gave back", consumer, ack_tokens, lambda consumers: partial(consumers.nack, delay=delay))
+    settle("gave back", consumer, ack_tokens, lambda consumers: partial(consumers.nack, delay=delay))
 
 
 @consumers.command("extend")
 @click.argument("consumer")
-@_tokens_argument
+@tokens_argument
 def extend_messages(consumer: str, ack_tokens: tuple[str, ...]) -> None:
     """Starts the ack wait of messages anew."""
-    _settle("extended", consumer, ack_tokens, lambda consumers: consumers.extend)
+    settle("extended", consumer, ack_tokens, lambda consumers: consumers.extend)
 
 
 @consumers.command("reset")
@@ -285,7 +285,7 @@ def _tokens(given: tuple[str, ...]) -> list[str]:
     return tokens
 
 
-def _settle(
+def settle(
     verb: str,
     consumer: str,
     ack_tokens: tuple[str, ...],
@@ -294,11 +294,11 @@ def _settle(
     """Settles messages in the way that `choose` picks, and says how many."""
     tokens = _tokens(ack_tokens)
 
-    async def settle(springline: "SpringlineClient") -> int:
+    async def settled(springline: "SpringlineClient") -> int:
         found = await find_consumer(springline, consumer)
         return await choose(springline.consumers)(found.id, tokens)
 
-    stale, count = ask(settle), len(tokens)
+    stale, count = ask(settled), len(tokens)
     say(f"{verb} {count - stale:,} of {count:,}" if stale else f"{verb} {count:,}")
     _warn_stale(stale, count)
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from springline.cli.errors import CommandFailed
-from springline.cli.lookup import find_credential
+from springline.cli.lookup import find_credential, find_oauth_app
 from springline.cli.output import confirm, json_option, print_details, print_json, print_table, say, yes_option
 from springline.cli.parameters import json_object, prompt_secret, read_secret
 from springline.cli.remote import ask
@@ -67,6 +67,7 @@ def list_credentials(provider: str | None, kind: str | None, as_json: bool) -> N
 @_env_option
 @_stdin_option
 @_file_option
+@click.option("--oauth-app", metavar="APP", help="The OAuth app that the account was connected with: id or name.")
 @click.option("--name", help="Default: what the provider calls the account.")
 @_metadata_option
 @click.option("--no-verify", is_flag=True, help="Don't ask the provider whether it lives.")
@@ -78,6 +79,7 @@ def create_credential(
     secret_from_env: str | None,
     secret_stdin: bool,
     secret_file: str | None,
+    oauth_app: str | None,
     name: str | None,
     metadata: dict[str, Any] | None,
     no_verify: bool,
@@ -93,13 +95,21 @@ def create_credential(
     source = _secret_source(secret_from_env, secret_file, stdin=secret_stdin)
     description = ask(lambda springline: _find_kind(springline, kind))
     fields = {"kind": description.name, **_properties(properties, description)}
+    if description.needs_oauth_app and oauth_app is None:
+        raise click.UsageError(f"{description.name} needs the OAuth app that was connected: --oauth-app APP.")
     fields |= _secrets(description, fields, source=source)
 
     async def create(springline: "SpringlineClient") -> "Credential":
         from springline.client.connection import given
 
+        app_id = None if oauth_app is None else (await find_oauth_app(springline, oauth_app)).id
         return await springline.credentials.create(
-            fields, name=given(name), metadata=given(metadata), verify=not no_verify, replace=replace
+            fields,
+            name=given(name),
+            oauth_app_id=given(app_id),
+            metadata=given(metadata),
+            verify=not no_verify,
+            replace=replace,
         )
 
     _show(ask(create), as_json=as_json)
@@ -242,6 +252,7 @@ def _show(credential: "Credential", *, as_json: bool) -> None:
             "kind": credential.kind,
             "health": credential.health.status if credential.health else None,
             "notes": (credential.health and credential.health.notes) or None,
+            "oauth app": credential.oauth_app_id,
             "properties": credential.properties,
             "metadata": credential.metadata or None,
             "created": credential.created_at,

@@ -9,7 +9,7 @@ from springline.cli.errors import CommandFailed
 
 if TYPE_CHECKING:
     from springline.client import SpringlineClient
-    from springline.client.objects import ApiObject, Consumer, Credential, Stream, Sync
+    from springline.client.objects import ApiObject, Consumer, Credential, OAuthApp, Stream, Sync
 
 Named = TypeVar("Named", bound="ApiObject")
 
@@ -35,6 +35,13 @@ async def find_credential(springline: "SpringlineClient", text: str) -> "Credent
     return _match(
         await springline.credentials.list(), text, lambda credential: credential.name or "", noun="credential"
     )
+
+
+async def find_oauth_app(springline: "SpringlineClient", text: str) -> "OAuthApp":
+    """By id or name. Raises CommandFailed, ClientError."""
+    if is_id(text):
+        return await springline.oauth_apps.get(text)
+    return _match(await springline.oauth_apps.list(), text, lambda app: app.name, noun="OAuth app")
 
 
 async def find_consumer(springline: "SpringlineClient", text: str) -> "Consumer":

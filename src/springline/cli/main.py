@@ -11,7 +11,11 @@ import springline
 from springline.cli import (
     consumers,
     credentials,
+    dead_letters,
     demo,
+    events,
+    holds,
+    oauth_apps,
     orgs,
     output,
     providers,
@@ -20,6 +24,8 @@ from springline.cli import (
     streams,
     syncs,
     tail,
+    why,
+    workers,
 )
 from springline.cli.errors import CommandFailed
 
@@ -54,16 +60,24 @@ for _command in (
     serve.serve,
     streams.streams,
     credentials.credentials,
+    oauth_apps.oauth_apps,
     syncs.syncs,
     consumers.consumers,
     tail.tail,
+    events.events,
+    events.records,
     providers.providers,
     serve.worker,
+    workers.workers,
     serve.migrate,
     orgs.orgs,
     sandbox.sandbox,
 ):
     commands.add_command(_command)
+for _command in (why.why, why.explain, holds.list_holds, holds.hold):
+    syncs.syncs.add_command(_command)
+for _command in (dead_letters.pending, dead_letters.term, dead_letters.dead_letters, dead_letters.redrive):
+    consumers.consumers.add_command(_command)
 
 
 def run(arguments: Sequence[str]) -> int:

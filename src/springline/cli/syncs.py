@@ -1,7 +1,7 @@
 """`springline syncs`: keep these collections of this account flowing into that stream."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 
@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from springline.client import SpringlineClient
     from springline.client.objects import RateLimit, Sync
 
+#: Instead of a credential, a secret: by provider, the option, the kind, its field, and the variable that `env` means.
+_SECRETS: Final = {
+    "stripe": ("--stripe-key", "stripe_key", "secret", "STRIPE_API_KEY"),
+    "github": ("--github-token", "github_token", "token", "GITHUB_TOKEN"),
+}
 _frequency_help = "`continuous` (default), or a span such as 4h."
 _rate_limit_option = click.option(
     "--rate-limit", type=rate_limit, help="At most so many requests in any window, as 100/60s."
@@ -72,6 +77,7 @@ def list_syncs(provider: str | None, stream: str | None, health: str | None, as_
 )
 @click.option("--credential", help="The account: a credential's id or name.")
 @click.option("--stripe-key", metavar=SECRET_SOURCE, help="A Stripe key instead of a credential, from this place.")
+@click.option("--github-token", metavar=SECRET_SOURCE, help="A GitHub token instead of a credential, from this place.")
 @click.option("--name", help="Default: provider and stream.")
 @_rate_limit_option
 @click.option(
@@ -87,6 +93,7 @@ def create_sync(
     collections: tuple[str, ...],
     credential: str | None,
     stripe_key: str | None,
+    github_token: str | None,
     name: str | None,
     rate_limit: "RateLimit | None",
     max_age_days: float | None,
@@ -101,14 +108,7 @@ def create_sync(
     Example:
       springline syncs create --provider stripe --stream main --collection customer --stripe-key env:STRIPE_API_KEY
     """
-    if (credential is None) == (stripe_key is None):
-        raise click.UsageError(
-            "give --credential (`springline credentials list` shows them)"
-            + (" or, for Stripe, --stripe-key." if credential is None else " or --stripe-key, not both.")
-        )
-    if stripe_key is not None and provider != "stripe":
-        raise click.UsageError(f"--stripe-key is for --provider stripe; for {provider} give --credential.")
-    secret = None if stripe_key is None else read_secret(stripe_key, option="--stripe-key", variable="STRIPE_API_KEY")
+    properties = _secret_properties(provider, credential, {"stripe": stripe_key, "github": github_token})
 
     async def create(springline: "SpringlineClient") -> "Sync":
         from msgspec import UNSET
@@ -123,7 +123,7 @@ def create_sync(
             name=name or f"{provider} to {target.slug}",
             collection_ids=collection_ids(provider, collections),
             credential_id=given(credential_id),
-            credential=UNSET if secret is None else {"properties": {"kind": "stripe_key", "secret": secret}},
+            credential=UNSET if properties is None else {"properties": properties},
             rate_limit=given(rate_limit),
             max_age_days=given(max_age_days),
             sync_frequency=given(sync_frequency),
@@ -132,6 +132,25 @@ def create_sync(
         )
 
     _show(ask(create), as_json=as_json)
+
+
+def _secret_properties(
+    provider: str, credential: str | None, sources: Mapping[str, str | None]
+) -> dict[str, str] | None:
+    """The properties of a credential to be made, if one of these sources is given; None: `credential` names one that
+    there is. Raises click.UsageError unless it is exactly one, and the provider's own."""
+    given = {name: source for name, source in sources.items() if source is not None}
+    if credential is not None and not given:
+        return None
+    if credential is not None or len(given) != 1:
+        options = " or ".join(_SECRETS[name][0] for name in given or sources)
+        several = ", not both." if given else "."
+        raise click.UsageError(f"give --credential (`springline credentials list` shows them) or {options}{several}")
+    ((name, source),) = given.items()
+    option, kind, field, variable = _SECRETS[name]
+    if name != provider:
+        raise click.UsageError(f"{option} is for --provider {name}; for {provider} give --credential.")
+    return {"kind": kind, field: read_secret(source, option=option, variable=variable)}
 
 
 @syncs.command("show")

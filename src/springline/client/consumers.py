@@ -4,14 +4,18 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final, Literal
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Struct, UnsetType
 
 from springline.client.connection import ANSWER_WITHIN, Connection, milliseconds, segment
-from springline.client.objects import Consumer, Listing, Received
+from springline.client.objects import Consumer, DeadLetter, Listing, PendingMessages, Received
 
 #: The API takes no more in one call.
 TOKENS_A_CALL: Final = 10_000
 Filters = Mapping[str, str | Sequence[str]]
+
+
+class _Redriven(Struct):
+    redriven: int
 
 
 class Consumers:
@@ -106,6 +110,28 @@ class Consumers:
     async def extend(self, consumer_id: str, ack_tokens: Sequence[str]) -> int:
         """Starts the ack wait of these messages anew."""
         return await self._settle(consumer_id, "extend", ack_tokens)
+
+    async def term(self, consumer_id: str, ack_tokens: Sequence[str], reason: str) -> int:
+        """Gives these messages up: they are kept as dead letters."""
+        return await self._settle(consumer_id, "term", ack_tokens, {"reason": reason})
+
+    async def pending(
+        self, consumer_id: str, *, limit: int | UnsetType = UNSET, cursor: str | UnsetType = UNSET
+    ) -> PendingMessages:
+        """What is in flight, and whether that stops delivery."""
+        query = {"limit": limit, "cursor": cursor}
+        answer = await self._connection.request("GET", f"{_path(consumer_id)}/pending", query=query)
+        return self._connection.read(answer, PendingMessages)
+
+    async def dead_letters(self, consumer_id: str) -> Listing[DeadLetter]:
+        """What was given up: after `max_deliver` deliveries, or by `term`."""
+        return await self._connection.listing(f"{_path(consumer_id)}/dead-letters", DeadLetter)
+
+    async def redrive(self, consumer_id: str, record_ids: Sequence[str] | UnsetType = UNSET) -> int:
+        """Has dead letters (of these records; default: all, at most 10,000) delivered again. Returns how many."""
+        path = f"{_path(consumer_id)}/dead-letters/redrive"
+        answer = await self._connection.request("POST", path, body={"record_ids": record_ids})
+        return self._connection.decode(answer, _Redriven).redriven
 
     async def reset(self, consumer_id: str, to: str | int) -> None:
         """Moves the consumer: `beginning`, `end`, a timestamp, or an `updated_idx`."""

@@ -37,6 +37,7 @@ class Credentials:
         properties: Properties,
         *,
         name: str | UnsetType = UNSET,
+        oauth_app_id: str | UnsetType = UNSET,
         metadata: Properties | UnsetType = UNSET,
         verify: bool = True,
         replace: bool = False,
@@ -44,7 +45,7 @@ class Credentials:
         """`properties` hold `kind` and its fields. The same account again gives the same credential. With `verify` the
         provider is asked whether it lives; with `replace` new properties win even unverified."""
         query = {"verify": UNSET if verify else "false", "replace": "true" if replace else UNSET}
-        body = {"properties": properties, "name": name, "metadata": metadata}
+        body = {"properties": properties, "name": name, "oauth_app_id": oauth_app_id, "metadata": metadata}
         answer = await self._connection.request("POST", "/v1/credentials", query=query, body=body)
         return self._connection.read(answer, Credential)
 

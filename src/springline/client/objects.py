@@ -100,6 +100,23 @@ class Credential(ApiObject, kw_only=True):
     updated_at: datetime
 
 
+class OAuthApp(ApiObject, kw_only=True):
+    """Secrets are asterisks, unless they were asked for. `app_id` and `private_key` are a GitHub App's."""
+
+    id: str
+    name: str
+    provider: str
+    client_id: str
+    client_secret: str | None = None
+    app_id: int | str | None = None
+    private_key: str | None = None
+    redirect_uris: list[str] = []
+    metadata: dict[str, Any] = {}
+    health: HealthPart | None = None
+    created_at: datetime
+    updated_at: datetime
+
+
 class Sync(ApiObject, kw_only=True):
     id: str
     provider: str
@@ -120,6 +137,79 @@ class Sync(ApiObject, kw_only=True):
     created_at: datetime
     updated_at: datetime
     progress: dict[str, Progress] = {}
+
+
+class Waiting(msgspec.Struct, kw_only=True):
+    """What is waited for, since when and until when, as far as that is known, and what to do about it."""
+
+    waiting_for: str
+    since: datetime | None = None
+    until: datetime | None = None
+    says: str = ""
+
+
+class CollectionExplanation(msgspec.Struct, kw_only=True):
+    """What one collection does, or waits for (None: for nothing but its next turn)."""
+
+    doing: str
+    waiting_for: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    says: str = ""
+    also: list[Waiting] = []
+
+
+class RequestMade(msgspec.Struct, kw_only=True):
+    """One request to a provider. `waited_ms`: for its permit. `status` None: no answer, and `fault` says why."""
+
+    at: datetime
+    purpose: str
+    method: str
+    path: str
+    status: int | None = None
+    ms: int = 0
+    waited_ms: int = 0
+    work: str = ""
+    request_id: str | None = None
+    fault: str | None = None
+
+
+class QuotaUse(msgspec.Struct, kw_only=True):
+    """What the running window of the quota holds."""
+
+    allowed_requests: int
+    interval: float
+    used: int
+    max_concurrent_requests: int = 0
+    by_purpose: dict[str, int] = {}
+
+
+class Explanation(ApiObject, kw_only=True):
+    """Why a sync is where it is. `requests`: newest first; none, and no `quota`, where the worker that runs it could
+    not be asked."""
+
+    sync_id: str
+    as_of: datetime
+    worker: int | None = None
+    collections: dict[str, CollectionExplanation]
+    quota: QuotaUse | None = None
+    requests: list[RequestMade] = []
+
+
+class Hold(ApiObject, kw_only=True):
+    """What was kept back for a reason, until someone decides. `kind`: `record`, `page` or `deletion`."""
+
+    id: str
+    sync_id: str
+    kind: str
+    status: str
+    reason: str
+    count: int = 1
+    since: datetime
+    collection_id: str | None = None
+    decided_at: datetime | None = None
+    size: int = 0
+    sample: str = ""
 
 
 class SyncOfRecord(msgspec.Struct, kw_only=True):
@@ -158,6 +248,25 @@ class Records(ApiObject, kw_only=True):
     cursor: str
 
 
+class Event(Record, kw_only=True):
+    """One change of a record, with the version that it made. `changes`: the fields that an update changed, with their
+    values before; None: not kept any more."""
+
+    event_id: str
+    event: str
+    changes: dict[str, Any] | None = None
+    detected_by: str
+    evidence: str | None = None
+    event_inserted_at: datetime
+
+
+class Events(ApiObject, kw_only=True):
+    """A piece of an event log. Send `cursor` as `after_cursor` to go on from here."""
+
+    events: list[Event]
+    cursor: str
+
+
 class Message(msgspec.Struct, kw_only=True):
     """A record's version, handed out until it is acknowledged or its time is over."""
 
@@ -177,6 +286,53 @@ class Pending(msgspec.Struct, kw_only=True):
 class Received(ApiObject, kw_only=True):
     data: list[Message]
     info: Pending
+
+
+class PendingMessage(msgspec.Struct, kw_only=True):
+    """A message in flight. `state`: `out`, `late` (its deadline is over) or `waiting` (it was given back)."""
+
+    record_id: str
+    updated_idx: int
+    state: str
+    deliver_count: int
+    deadline: datetime
+    sync_id: str | None = None
+    collection_id: str | None = None
+    upstream_id: str | None = None
+    first_delivered_at: datetime | None = None
+    last_delivered_at: datetime | None = None
+    receiver: str | None = None
+    newer: bool = False
+
+
+class PendingInfo(msgspec.Struct, kw_only=True):
+    """`stopped`: nothing more is delivered, since too many messages are in flight; `stopped_by`: the oldest of them."""
+
+    num_ack_pending: int
+    max_ack_pending: int
+    paused: bool = False
+    stopped: bool = False
+    stopped_by: PendingMessage | None = None
+
+
+class PendingMessages(ApiObject, kw_only=True):
+    """Messages in flight, by their records' ids; go on with `next_cursor`."""
+
+    data: list[PendingMessage]
+    info: PendingInfo
+    next_cursor: str | None = None
+
+
+class DeadLetter(ApiObject, kw_only=True):
+    """A message that was given up, with its record as it is now (None: it has left)."""
+
+    record_id: str
+    updated_idx: int
+    deliver_count: int
+    reason: str
+    given_up_at: datetime
+    superseded: bool = False
+    record: Record | None = None
 
 
 class Consumer(ApiObject, kw_only=True):
@@ -206,6 +362,7 @@ class CredentialField(msgspec.Struct, kw_only=True):
 class CredentialKind(msgspec.Struct, kw_only=True):
     name: str
     fields: list[CredentialField] = []
+    needs_oauth_app: bool = False
 
 
 class Detection(msgspec.Struct, kw_only=True):
@@ -239,3 +396,18 @@ class Token(ApiObject, kw_only=True):
     org_id: str
     token: str | None = None
     created_at: datetime
+
+
+class Worker(ApiObject, kw_only=True):
+    """A process that runs syncs; `credentials` and `syncs` are those of the organisation that asks."""
+
+    number: int
+    status: str
+    host: str = ""
+    process_id: int | None = None
+    process_started_at: datetime | None = None
+    since: datetime
+    lease_until: datetime
+    credentials: int = 0
+    syncs: int = 0
+    is_this_process: bool = False

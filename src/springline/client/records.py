@@ -3,7 +3,7 @@
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from springline.client.connection import Answer, Connection, segment
-from springline.client.objects import Record, Records
+from springline.client.objects import Event, Listing, Record, Records
 
 
 class _Page(Struct):
@@ -19,6 +19,10 @@ class RecordReads:
 
     async def get(self, record_id: str) -> Record:
         return await self._connection.get(f"/v1/records/{segment(record_id)}", Record)
+
+    async def history(self, record_id: str) -> Listing[Event]:
+        """What happened to it, newest first, as far as the stream keeps it."""
+        return await self._connection.listing(f"/v1/records/{segment(record_id)}/history", Event)
 
     async def read(
         self,

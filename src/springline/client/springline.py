@@ -7,11 +7,15 @@ from springline.client.connection import Connection
 from springline.client.consumers import Consumers
 from springline.client.consuming import Messages
 from springline.client.credentials import Credentials
+from springline.client.errors import ApiError
+from springline.client.events import EventReads
+from springline.client.oauth_apps import OAuthApps
 from springline.client.providers import Providers
 from springline.client.records import RecordReads
 from springline.client.streams import Streams
 from springline.client.syncs import Syncs
 from springline.client.tokens import Tokens
+from springline.client.workers import Workers
 
 
 class SpringlineClient:
@@ -26,10 +30,23 @@ class SpringlineClient:
         self.streams = Streams(self._connection)
         self.syncs = Syncs(self._connection)
         self.credentials = Credentials(self._connection)
+        self.oauth_apps = OAuthApps(self._connection)
         self.consumers = Consumers(self._connection)
         self.providers = Providers(self._connection)
         self.records = RecordReads(self._connection)
+        self.events = EventReads(self._connection)
         self.tokens = Tokens(self._connection)
+        self.workers = Workers(self._connection)
+
+    async def readiness(self) -> str | None:
+        """Why the server cannot work at the moment, in its own words; None: it can. Raises ClientError."""
+        try:
+            await self._connection.request("GET", "/readyz")
+        except ApiError as error:
+            if error.status == 503:
+                return error.message
+            raise
+        return None
 
     @property
     def base_url(self) -> str:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from msgspec import UNSET, UnsetType
 
 from springline.client.connection import Connection, segment
-from springline.client.objects import Listing, RateLimit, Sync
+from springline.client.objects import Explanation, Hold, Listing, RateLimit, Sync
 
 Metadata = Mapping[str, Any]
 
@@ -106,3 +106,18 @@ class Syncs:
         """The sync's records leave the stream as deletions, or stay (`keep`), or lose their data too (`erase`)."""
         query = {"delete": {}, "keep": {"keep_records": "true"}, "erase": {"erase": "true"}}[records]
         await self._connection.request("DELETE", f"/v1/syncs/{segment(sync_id)}", query=query)
+
+    async def explain(self, sync_id: str) -> Explanation:
+        """What each of its collections does or waits for, its last requests, and the use of its quota."""
+        return await self._connection.get(f"/v1/syncs/{segment(sync_id)}/explain", Explanation)
+
+    async def holds(
+        self, sync_id: str, *, status: Literal["held", "applied", "discarded"] | UnsetType = UNSET
+    ) -> Listing[Hold]:
+        """What was kept back of it: records, pages and deletions."""
+        return await self._connection.listing(f"/v1/syncs/{segment(sync_id)}/holds", Hold, {"status": status})
+
+    async def decide_hold(self, sync_id: str, hold_id: str, action: Literal["apply", "discard"]) -> Hold:
+        """Applies deletions that were stopped, or discards what is held."""
+        path = f"/v1/syncs/{segment(sync_id)}/holds/{segment(hold_id)}"
+        return await self._connection.post(path, {"action": action}, Hold)

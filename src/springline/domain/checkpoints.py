@@ -7,7 +7,7 @@ from typing import Self, TypeVar
 import msgspec
 
 State = TypeVar("State", bound=msgspec.Struct)
-_OF_COLLECTION = re.compile(r"(?:backfill|sweep):(?P<collection_id>\w+:\w+):(?P<generation>\d+)(?::|$)")
+_OF_COLLECTION = re.compile(r"(?:backfill|poll|sweep):(?P<collection_id>\w+:\w+):(?P<generation>\d+)(?::|$)")
 
 
 class ListPlace(msgspec.Struct, kw_only=True):
@@ -39,10 +39,27 @@ class ListPlace(msgspec.Struct, kw_only=True):
 
 
 class BackfillState(ListPlace, kw_only=True):
-    """How far a collection's first walk has come."""
+    """How far a collection's first walk has come.
+
+    A child collection is walked parent by parent, in the order in which parents were written: those up to the stream's
+    index `parents_to` are done, `parent_no` is the one that the place is in (0: none). It goes on for ever: a parent
+    that is written later is new, has changed or is gone.
+    """
 
     done: bool = False
     records: int = 0
+    parents_to: int = 0
+    parent_no: int = 0
+
+
+class PollState(msgspec.Struct, kw_only=True):
+    """Everything that was updated up to `seen_to` has been written. While a round over many partitions goes on, those
+    up to the parent's upstream id `after` have been read, and `next_seen_to` is when it began. Both in Unix seconds by
+    the server's clock."""
+
+    seen_to: int
+    next_seen_to: int | None = None
+    after: str = ""
 
 
 class FeedState(msgspec.Struct, kw_only=True):
@@ -61,11 +78,14 @@ class SweepState(msgspec.Struct, kw_only=True):
 
 class SweepPlace(ListPlace, kw_only=True):
     """How far a sweep that goes on for long has come. `first_as_of`: the stream's index when it began; `met`: how many
-    records it was shown; `took`: seconds. What it has seen is saved with it, in pieces (I1)."""
+    records it was shown; `took`: seconds. What it has seen is saved with it, in pieces (I1). Of a child collection, the
+    partitions up to the parent's upstream id `after` are done, and `parent_no` is the one that the place is in."""
 
     first_as_of: int
     met: int = 0
     took: float = 0.0
+    after: str = ""
+    parent_no: int = 0
 
 
 FEED = "feed"
@@ -74,6 +94,11 @@ FEED = "feed"
 def backfill_name(collection_id: str, generation: int) -> str:
     """The checkpoint of a collection's first walk; a collection that was taken away and added again walks anew."""
     return f"backfill:{collection_id}:{generation}"
+
+
+def poll_name(collection_id: str, generation: int) -> str:
+    """The checkpoint of how far a collection's changes were read."""
+    return f"poll:{collection_id}:{generation}"
 
 
 def sweep_name(collection_id: str, generation: int) -> str:

@@ -7,8 +7,10 @@ SpringlineError
     ├── RetryLater        wait (as long as the provider says), then ask again
     ├── SlowDown          … and let the quota know
     ├── CredentialDead    ask for a new grant
+    │   └── AppRefused        … mend the OAuth app
     ├── NotPermitted      leave this collection, go on with the others
     ├── NotFound          the id asked for is not there
+    │   └── Moved             … but may be elsewhere: look up where its parent is now
     ├── CursorLost        the place in the list is gone: walk again
     ├── RequestRejected   the provider refuses this very request
     └── ProviderBroken    what it answers makes no sense
@@ -30,11 +32,15 @@ ERROR_CODES: Final[dict[str, int]] = {
     "stream.slug_taken": 409,
     "stream.in_use": 409,
     "sync.not_found": 404,
+    "hold.not_found": 404,
+    "hold.decided": 409,
     "credential.not_found": 404,
     "credential.in_use": 409,
     "credential.exists": 409,
     "credential.rejected": 422,
     "credential.unverified_replacement": 409,
+    "oauth_app.not_found": 404,
+    "oauth_app.in_use": 409,
     "consumer.not_found": 404,
     "consumer.too_many_receivers": 429,
     "record.not_found": 404,
@@ -93,7 +99,17 @@ class SlowDown(RetryLater):
 
 
 class CredentialDead(ProviderError):
-    """The account no longer accepts this credential."""
+    """The account no longer accepts this credential. `remedy` is a sentence on what to do. `is_doubtful`: a race or a
+    replica that lags can produce this very answer; it is believed the second time (I8)."""
+
+    remedy: str = "Replace its key."
+    is_doubtful: bool = False
+
+
+class AppRefused(CredentialDead):
+    """It is the OAuth app's own id or secret that the provider refuses, not the account's grant."""
+
+    remedy = "Give the OAuth app its present id and secret."
 
 
 class NotPermitted(ProviderError):
@@ -102,6 +118,13 @@ class NotPermitted(ProviderError):
 
 class NotFound(ProviderError):
     """No object has this id (any more)."""
+
+
+class Moved(NotFound):
+    """What was asked for has another address: it, or what it belongs to, was renamed or given away. This alone proves
+    no deletion. `location` is the new address, where the answer names one."""
+
+    location: str | None = None
 
 
 class CursorLost(ProviderError):

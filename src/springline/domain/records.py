@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 #: A longer upstream id does not fit an index entry; such a record is held.
 UPSTREAM_ID_BYTES = 1024
+_EVENT_MARK = 1
 
 
 class DeletedReason(IntEnum):
@@ -46,10 +47,11 @@ class Evidence(IntEnum):
     event = 1
     sweep_and_read = 2
     sweep = 3
+    parent = 4
 
 
 class Outcome(IntEnum):
-    """What the page commit did with a record; the numbers are those of `commit_pages_v1`."""
+    """What the page commit did with a record; the numbers are those of `commit_pages_v2`."""
 
     fenced_off = 0
     unchanged = 1
@@ -104,3 +106,15 @@ def parse_record_id(record: uuid.UUID) -> tuple[int, int] | None:
         return None
     stream_no = value >> 80
     return (stream_no, value & ((1 << 62) - 1)) if stream_no < 2**31 else None
+
+
+def event_id(stream_no: int, idx: int) -> uuid.UUID:
+    """The public id of the event log's entry at an index: as a record's, with a mark that no record's has."""
+    return uuid.UUID(int=record_id(stream_no, idx).int | (_EVENT_MARK << 64))
+
+
+def parse_event_id(event: uuid.UUID) -> tuple[int, int] | None:
+    """(stream_no, idx) of an entry's id; None if the id is of another kind."""
+    if (event.int >> 64) & 0xFFF != _EVENT_MARK:
+        return None
+    return parse_record_id(uuid.UUID(int=event.int ^ (_EVENT_MARK << 64)))

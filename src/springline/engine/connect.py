@@ -1,5 +1,6 @@
 """Connecting an account: trying a credential against its provider."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from typing import Any, Final, Protocol
@@ -17,17 +18,23 @@ from springline.domain.errors import (
     SlowDown,
 )
 from springline.engine.fetch import HttpClient, Origin, send
+from springline.engine.grants import TokenEndpoint
 from springline.engine.permits import Permits
 from springline.providers.vocabulary import Account, Answer, CredentialKind, Provider, Request
+from springline.store.grants import Token
 
+#: Before a refusal that a lagging replica can bring about is asked for again.
+_SECOND_TIME_SECONDS: Final = 0.5
 #: So long a permit is waited for: someone waits for the answer.
 _PERMIT_SECONDS: Final = 10.0
 
 
 class Verified(msgspec.Struct, frozen=True, kw_only=True):
-    """The provider let the credential in. `account` is whose it is; None: the answer does not say."""
+    """The provider let the credential in. `account` is whose it is; None: the answer does not say. `token` is what was
+    obtained for it on the way, where it needs one."""
 
     account: Account | None = None
+    token: Token | None = None
 
 
 class Rejected(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,13 +54,15 @@ Verdict = Verified | Rejected | Unverifiable
 
 
 class CredentialVerifier(Protocol):
-    """Tries a credential, with its properties in clear. Never raises for what the provider does."""
+    """Tries a credential, with its properties and those of its OAuth app in clear. Never raises for what the provider
+    does."""
 
     async def __call__(
         self,
         provider: Provider,
         kind: CredentialKind,
         properties: Mapping[str, Any],
+        app: Mapping[str, Any] | None = None,
         *,
         credential_no: int | None = None,
     ) -> Verdict:
@@ -63,13 +72,20 @@ class CredentialVerifier(Protocol):
 
 class CredentialCheck:
     """Tries credentials against their providers. `base_url_of`: where a provider is asked, unless an operator says
-    otherwise at the provider's own. `permits`: for credentials that are stored; one that is new has no quota yet."""
+    otherwise at the provider's own. `endpoint`: where tokens are asked for, if not as this process's others are.
+    `permits`: for credentials that are stored; one that is new has no quota yet."""
 
     def __init__(
-        self, client: HttpClient, *, base_url_of: Callable[[Provider], str], permits: Permits | None = None
+        self,
+        client: HttpClient,
+        *,
+        base_url_of: Callable[[Provider], str],
+        endpoint: TokenEndpoint | None = None,
+        permits: Permits | None = None,
     ) -> None:
         self._client = client
         self._base_url_of = base_url_of
+        self._endpoint = endpoint or TokenEndpoint(client, base_url_of=base_url_of)
         self._permits = permits
 
     async def __call__(
@@ -77,11 +93,40 @@ class CredentialCheck:
         provider: Provider,
         kind: CredentialKind,
         properties: Mapping[str, Any],
+        app: Mapping[str, Any] | None = None,
         *,
         credential_no: int | None = None,
     ) -> Verdict:
         """The cheapest request that a live credential can make; others in turn where it may not make that one."""
+        token: Token | None = None
+        if kind.grant is not None:
+            try:
+                token = await self._obtain(provider, kind, properties, app or {})
+            except CredentialDead as error:
+                return Rejected(words=f"{error.words.rstrip('.')}. {error.remedy}")
+            except ProviderError as error:
+                timed_out = isinstance(error, RetryLater) and error.status is None
+                return Unverifiable(timed_out=timed_out, words=error.words)
+            properties = {**properties, "access_token": token.access_token.reveal()}
+        verdict = await self._check(provider, kind, properties, credential_no)
+        if isinstance(verdict, Verified) and token is not None:
+            return Verified(account=verdict.account, token=token)
+        return verdict
 
+    async def _obtain(
+        self, provider: Provider, kind: CredentialKind, properties: Mapping[str, Any], app: Mapping[str, Any]
+    ) -> Token:
+        try:
+            return await self._endpoint.obtain(provider, kind, properties, app)
+        except CredentialDead as error:
+            if not error.is_doubtful:
+                raise
+        await asyncio.sleep(_SECOND_TIME_SECONDS)
+        return await self._endpoint.obtain(provider, kind, properties, app)
+
+    async def _check(
+        self, provider: Provider, kind: CredentialKind, properties: Mapping[str, Any], credential_no: int | None
+    ) -> Verdict:
         async def given() -> Mapping[str, Any]:
             return properties
 

@@ -15,19 +15,28 @@ from springline.domain.credentials import (
     same_account,
 )
 from springline.domain.errors import Refused
-from springline.engine.connect import CredentialVerifier, Rejected, Unverifiable
+from springline.domain.oauth_apps import OAuthApp
+from springline.engine.connect import CredentialVerifier, Rejected, Unverifiable, Verified
 from springline.providers.vocabulary import Account, CredentialKind, Provider
 from springline.store.credentials import AccountTaken, CredentialStore
+from springline.store.grants import GrantStore
+from springline.store.oauth_apps import OAuthAppStore
 from springline.store.secrets import SecretBox
 
 
 class Presented(NamedTuple):
-    """A credential as somebody presents it; its properties fit its kind. `changes` may name name and metadata."""
+    """A credential as somebody presents it; its properties fit its kind. `changes` may name name and metadata. `app` is
+    the OAuth app that it was made with."""
 
     provider: Provider
     kind: CredentialKind
     properties: Properties
     changes: Mapping[str, Any]
+    app: OAuthApp | None = None
+
+    @property
+    def app_id(self) -> uuid.UUID | None:
+        return None if self.app is None else self.app.oauth_app_id
 
 
 class Imported(NamedTuple):
@@ -41,10 +50,20 @@ class Imported(NamedTuple):
 class CredentialImporter:
     """Imports credentials into an organisation. `field` names the properties in what is refused."""
 
-    def __init__(self, store: CredentialStore, box: SecretBox, verify: CredentialVerifier) -> None:
+    def __init__(
+        self,
+        store: CredentialStore,
+        box: SecretBox,
+        verify: CredentialVerifier,
+        *,
+        apps: OAuthAppStore,
+        grants: GrantStore,
+    ) -> None:
         self._store = store
         self._box = box
         self._verify = verify
+        self._apps = apps
+        self._grants = grants
 
     async def import_credential(
         self, org_id: uuid.UUID, presented: Presented, *, verify: bool, replace: bool, field: str = "properties"
@@ -54,31 +73,36 @@ class CredentialImporter:
         Raises Refused: the provider rejects it (422) or cannot be asked (502, 504); it would replace properties
         without having been verified, and `replace` does not say so (409).
         """
-        account = None
+        verified = Verified()
         if verify:
             # The same key once more draws on the quota of the credential that holds it.
             known = await self._find(org_id, presented, self._identity(presented, None))
-            account = await self._ask(presented, field, known)
+            verified = await self._ask(org_id, presented, field, known)
+        account = verified.account
         identity = self._identity(presented, account)
         while True:
             found = await self._find(org_id, presented, identity)
             try:
                 if found is None:
-                    return await self._create(org_id, presented, identity, account)
-                imported = await self._update(org_id, found, presented, identity, verified=verify, replace=replace)
+                    imported = await self._create(org_id, presented, identity, account)
+                else:
+                    updated = await self._update(org_id, found, presented, identity, verified=verify, replace=replace)
+                    if updated is None:
+                        continue
+                    imported = updated
             except AccountTaken:
                 # Somebody imported the same account meanwhile: it is found now.
                 continue
-            if imported is not None:
-                return imported
+            await self._keep_token(org_id, imported.credential, verified)
+            return imported
 
     async def replace_properties(
         self, org_id: uuid.UUID, credential: Credential, presented: Presented, *, verify: bool
     ) -> Credential | None:
         """Other properties of the same account; None: the credential is gone. Raises Refused, as above, and if the
         account is another one (422) or has another credential (409)."""
-        account = await self._ask(presented, "properties", credential) if verify else None
-        identity = self._identity(presented, account)
+        verified = await self._ask(org_id, presented, "properties", credential) if verify else Verified()
+        identity = self._identity(presented, verified.account)
         proposed = identity.accounts[0]
         if not same_account(credential.account, proposed):
             sentence = "belong to another account than this credential's; create a credential of its own for it"
@@ -86,15 +110,19 @@ class CredentialImporter:
         if is_known(credential.account) and not is_known(proposed):
             proposed = credential.account
         try:
-            return await self._store.replace(
+            replaced = await self._store.replace(
                 org_id,
                 credential.credential_id,
                 account=proposed,
                 secret_print=identity.secret_prints[0],
                 properties=presented.properties,
+                oauth_app_id=presented.app_id,
             )
         except AccountTaken:
             raise Refused("credential.exists", "another credential holds this very key; use that one") from None
+        if replaced is not None:
+            await self._keep_token(org_id, replaced, verified)
+        return replaced
 
     async def _find(self, org_id: uuid.UUID, presented: Presented, identity: "_Identity") -> Credential | None:
         return await self._store.find(
@@ -105,11 +133,23 @@ class CredentialImporter:
             secret_prints=identity.secret_prints,
         )
 
-    async def _ask(self, presented: Presented, field: str, known: Credential | None) -> Account | None:
+    async def _keep_token(self, org_id: uuid.UUID, credential: Credential, verified: Verified) -> None:
+        """What was obtained to try the credential serves its syncs first."""
+        if verified.token is not None:
+            await self._grants.begin(
+                org_id, credential.credential_id, credential_no=credential.credential_no, token=verified.token
+            )
+
+    async def _ask(self, org_id: uuid.UUID, presented: Presented, field: str, known: Credential | None) -> Verified:
+        app = None
+        if presented.app is not None:
+            found = await self._apps.properties(org_id, [presented.app.oauth_app_id])
+            app = {app_id: properties.reveal() for app_id, properties in found.items()}.get(presented.app.oauth_app_id)
         verdict = await self._verify(
             presented.provider,
             presented.kind,
             presented.properties.reveal(),
+            app,
             credential_no=known.credential_no if known is not None else None,
         )
         title = presented.provider.title
@@ -122,7 +162,7 @@ class CredentialImporter:
         if isinstance(verdict, Unverifiable):
             code = "provider.timeout" if verdict.timed_out else "provider.nonsense"
             raise Refused(code, f"{title} could not say whether this credential is good: {verdict.words}")
-        return verdict.account
+        return verdict
 
     def _identity(self, presented: Presented, account: Account | None) -> "_Identity":
         clear = presented.properties.reveal()
@@ -131,7 +171,9 @@ class CredentialImporter:
         data_set = kind.data_set_of(clear)
         distinction = kind.identity_of(clear)
         secrets = sorted((name, secret.reveal()) for name, secret in presented.properties.secrets.items())
-        content = msgspec.json.encode([presented.provider.name, kind.name, data_set, distinction, secrets])
+        # Where nothing is secret, it is the account alone that tells credentials apart.
+        told_apart_by: object = secrets or identity
+        content = msgspec.json.encode([presented.provider.name, kind.name, data_set, distinction, told_apart_by])
         prints = self._box.fingerprints(content)
         if identity is None:
             return _Identity([keyed_account(each) for each in prints], prints)
@@ -154,6 +196,7 @@ class CredentialImporter:
             name=presented.changes.get("name") or (account.label if account is not None else None),
             properties=presented.properties,
             metadata=presented.changes.get("metadata", {}),
+            oauth_app_id=presented.app_id,
         )
         return Imported(credential, created=True, replaced=False)
 
@@ -170,7 +213,7 @@ class CredentialImporter:
         """None: the credential that was found is gone."""
         credential: Credential | None = found
         stored = await self._store.properties(org_id, found.credential_id)
-        changed = stored != presented.properties
+        changed = stored != presented.properties or found.oauth_app_id != presented.app_id
         if changed and not verified and not replace:
             raise Refused(
                 "credential.unverified_replacement",
@@ -186,6 +229,7 @@ class CredentialImporter:
                 account=account,
                 secret_print=identity.secret_prints[0],
                 properties=presented.properties,
+                oauth_app_id=presented.app_id,
             )
         if credential is not None and presented.changes:
             credential = await self._store.describe(org_id, found.credential_id, presented.changes)

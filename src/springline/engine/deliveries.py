@@ -21,6 +21,9 @@ MOST_BYTES: Final = 16 * 1024 * 1024
 #: `num_pending` is exact up to this, and at most so old.
 MOST_PENDING: Final = 10_000
 PENDING_SECONDS: Final = 1.0
+#: So many dead letters are delivered again by one call: they count as messages that are out.
+MOST_REDRIVEN: Final = 10_000
+_REDRIVEN_AT_ONCE: Final = 1000
 _FEW_RECEIVERS: Final = 1000
 
 
@@ -89,11 +92,12 @@ class Deliveries:
         batch_size: int,
         wait_seconds: float,
         is_gone: Callable[[], Awaitable[bool]],
+        receiver: str | None = None,
     ) -> Received:
         """Waits until at least one message can be delivered, or until `wait_seconds` are over.
 
-        A client that has gone (`is_gone`) before the receive takes nothing. Raises Refused if the consumer is unknown,
-        or if too many wait on it.
+        A client that has gone (`is_gone`) before the receive takes nothing. `receiver` is noted for what is handed out.
+        Raises Refused if the consumer is unknown, or if too many wait on it.
         """
         receivers = self._receivers.setdefault(consumer.consumer_no, _Receivers())
         if receivers.count >= MOST_RECEIVERS:
@@ -103,7 +107,7 @@ class Deliveries:
             )
         receivers.count += 1
         try:
-            batch = await self._receive(receivers, consumer, batch_size, wait_seconds, is_gone)
+            batch = await self._receive(receivers, consumer, batch_size, wait_seconds, is_gone, receiver)
             return await self._answer(receivers, consumer, batch)
         finally:
             receivers.count -= 1
@@ -116,9 +120,15 @@ class Deliveries:
         self._prune_at = 2 * len(self._receivers) + _FEW_RECEIVERS
 
     async def settle(
-        self, verb: Verb, consumer: ConsumerPlace, tokens: Sequence[str], *, delay_ms: int | None = None
+        self,
+        verb: Verb,
+        consumer: ConsumerPlace,
+        tokens: Sequence[str],
+        *,
+        delay_ms: int | None = None,
+        reason: str | None = None,
     ) -> int:
-        """Acks, nacks or extends; returns how many tokens were stale."""
+        """Acks, nacks, extends or gives up; returns how many tokens were stale."""
         decoded = [decode_ack_token(token) for token in tokens]
         ours = [
             Token(token.record_no, token.idx, token.delivery_no)
@@ -134,6 +144,7 @@ class Deliveries:
             consumer.consumer_no,
             ours,
             delay_us=None if delay_ms is None else delay_ms * 1000,
+            reason=reason,
         )
         if settled is None:
             raise _unknown()
@@ -143,6 +154,25 @@ class Deliveries:
         if receivers is not None and verb == "nack":
             receivers.pending_at = float("-inf")
         return foreign + settled.stale
+
+    async def redrive(self, consumer: ConsumerPlace, record_nos: Sequence[int] | None) -> int:
+        """Delivers dead letters again, of these records or all; at most MOST_REDRIVEN. Returns how many."""
+        taken = 0
+        while taken < MOST_REDRIVEN:
+            redriven = await self._store.redrive(
+                consumer.stream_no, consumer.consumer_no, record_nos=record_nos, most=_REDRIVEN_AT_ONCE
+            )
+            if redriven is None:
+                raise _unknown()
+            taken += redriven.taken
+            if redriven.available:
+                self._wakeups.moved(consumer.stream_no)
+            if redriven.taken < _REDRIVEN_AT_ONCE:
+                break
+        receivers = self._receivers.get(consumer.consumer_no)
+        if receivers is not None:
+            receivers.pending_at = float("-inf")
+        return taken
 
     async def reset(self, consumer: ConsumerPlace, *, position: int | None = None, at_us: int | None = None) -> None:
         """Moves the position: to just above an index, to a time (µs), or, with neither, to the end."""
@@ -163,6 +193,7 @@ class Deliveries:
         batch_size: int,
         wait_seconds: float,
         is_gone: Callable[[], Awaitable[bool]],
+        receiver: str | None,
     ) -> Batch:
         until = time.monotonic() + wait_seconds
         has_looked = False
@@ -180,6 +211,7 @@ class Deliveries:
                         batch_size=batch_size,
                         most_bytes=MOST_BYTES,
                         overhead_bytes=self._encoder.overhead_bytes(),
+                        receiver=receiver,
                     )
                     if batch is None:
                         raise _unknown()

@@ -4,18 +4,20 @@ import itertools
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from springline.domain.checkpoints import FEED, BackfillState, FeedState, decode, encode
-from springline.domain.errors import NotPermitted, ProviderBroken, RequestRejected
+from springline.domain.errors import NotFound, NotPermitted, ProviderBroken, RequestRejected
 from springline.domain.records import DetectedBy
+from springline.engine.backfills import Rewalk
+from springline.engine.fetch import server_time
 from springline.engine.quotas import Priority
 from springline.engine.rereads import BATCH, Rereader
 from springline.engine.session import CollectionSession, SyncSession
-from springline.providers.pages import decode_tolerantly, split_envelope
+from springline.providers.pages import split_envelope
+from springline.providers.record_readers import decode_tolerantly
 from springline.providers.vocabulary import Answer, EventFeed, Request
 
 #: A quick poll looks so far behind the last one: an event can be a second or two late for reasons of clock alone.
@@ -46,44 +48,50 @@ IDLE_SAVE_SECONDS: Final = 3600
 _GAP_MARGIN_SECONDS: Final = 86_400
 
 
-_Hint = tuple[CollectionSession, str]
+class Hint(NamedTuple):
+    """What an event says is to be looked at: a record, or (`is_parent`) all that belongs to one parent."""
+
+    part: CollectionSession
+    upstream_id: str
+    is_parent: bool
 
 
 class Event(NamedTuple):
-    """What an event says: which record to look at."""
+    """An event, with the ids that stand in it, by their paths."""
 
     event_id: str
     at: int
     type: str
-    upstream_id: str | None
+    subjects: dict[tuple[str, ...], str]
 
 
 class FeedPoll:
     """Polls the feed of one sync for all of its collections."""
 
-    def __init__(self, session: SyncSession, feed: EventFeed, rereader: Rereader) -> None:
+    def __init__(self, session: SyncSession, feed: EventFeed, rereader: Rereader, *, rewalk: Rewalk) -> None:
         self._session = session
         self._feed = feed
         self._rereader = rereader
+        self._rewalk = rewalk
+        self._needs_no_cutoff = False
         self._parts = [part for part in session.collections.values() if part.collection.feed is not None]
-        self._by_type = {
-            event_type: part
-            for part in self._parts
-            if part.collection.feed
-            for event_type in part.collection.feed.types
-        }
+        self._by_type: dict[str, list[CollectionSession]] = {}
+        for part in self._parts:
+            for event_type in part.collection.feed.types if part.collection.feed is not None else ():
+                self._by_type.setdefault(event_type, []).append(part)
         #: Events that were taken care of, by id, with their times: inside the overlap they come again.
         self._known: dict[str, int] = {}
         # Names of types narrow the answer, where they fit one request and the API takes them.
         self._names_types = len(self._by_type) <= feed.types_limit
-        self._read_event = _event_reader(feed)
+        parents = {part.collection.feed.parent for part in self._parts if part.collection.feed is not None} - {()}
+        self._read_event = _event_reader(feed, (feed.subject, *parents))
         self._full_at = float("-inf")
         state = decode(session.checkpoints.get(FEED), FeedState)
         self.state = state
         #: How far the feed was read, in this process.
         self._reached = state.seen_to if state else 0
         #: Hints that came late, still to be followed, with the times of their events.
-        self._late: dict[_Hint, int] = {}
+        self._late: dict[Hint, int] = {}
         #: Collections that this credential may not read by id, and since when (monotonic).
         self.denied: dict[CollectionSession, tuple[NotPermitted, float]] = {}
         self.due_at = time.monotonic()
@@ -91,7 +99,11 @@ class FeedPoll:
     @property
     def has_cutoff(self) -> bool:
         """Whether the place from which the feed is followed was taken; no backfill request goes before it."""
-        return self.state is not None
+        return self.state is not None or self._needs_no_cutoff
+
+    def do_without_cutoff(self) -> None:
+        """The feed cannot be read: sweeps find what changes."""
+        self._needs_no_cutoff = True
 
     async def run(self) -> None:
         """One poll, to the end of what the feed has. Raises the errors of `domain.errors`."""
@@ -128,23 +140,28 @@ class FeedPoll:
         if events is None:
             await self._answer_gap(served_at)
             return
-        fresh: dict[_Hint, list[Event]] = {}
+        fresh: dict[Hint, list[Event]] = {}
         for event in sorted(events, key=lambda event: event.at):
-            part = self._by_type.get(event.type)
-            if part is not None and event.upstream_id is not None:
-                # What was said before the cutoff is in the backfill too: it does not hold up what is said from now on.
-                if event.at >= max(self._reached - QUICK_OVERLAP_SECONDS, state.cutoff):
-                    fresh.setdefault((part, event.upstream_id), []).append(event)
-                    continue
-                self._late.setdefault((part, event.upstream_id), event.at)
-            self._known[event.event_id] = event.at
+            # What was said before the cutoff is in the backfill too: it does not hold up what is said from now on.
+            is_fresh = event.at >= max(self._reached - QUICK_OVERLAP_SECONDS, state.cutoff)
+            hints = self._hints(event)
+            for hint in hints:
+                if is_fresh:
+                    fresh.setdefault(hint, []).append(event)
+                else:
+                    self._late.setdefault(hint, event.at)
+            if not (hints and is_fresh):
+                self._known[event.event_id] = event.at
         await self._follow_fresh(fresh, served_at)
         # Late ones are rare, but after a restart they are all that the overlap holds: they must not stop what is fresh.
         some_late = dict(itertools.islice(self._late.items(), LATE_AT_ONCE))
         await self._follow(some_late, served_at)
         for hint in some_late:
             del self._late[hint]
-        self._reached = max(self._reached, served_at)
+        # A server's clock that has gone back counts as it stands now: else nothing was looked at until it caught up.
+        self._reached = (
+            served_at if served_at < self._reached - QUICK_OVERLAP_SECONDS else max(self._reached, served_at)
+        )
         if fresh or some_late or self._reached - state.seen_to > IDLE_SAVE_SECONDS:
             await self._save_reached(self._reached)
         if full:
@@ -152,7 +169,17 @@ class FeedPoll:
             horizon = self._reached - int(self._feed.late_arrival.total_seconds()) - 60
             self._known = {event_id: at for event_id, at in self._known.items() if at >= horizon}
 
-    async def _follow_fresh(self, fresh: dict[_Hint, list[Event]], served_at: int) -> None:
+    def _hints(self, event: Event) -> list[Hint]:
+        """What an event says of the collections of this sync."""
+        hints = []
+        for part in self._by_type.get(event.type, ()):
+            assert part.collection.feed is not None
+            path = part.collection.feed.parent or self._feed.subject
+            if path in event.subjects:
+                hints.append(Hint(part, event.subjects[path], is_parent=bool(part.collection.feed.parent)))
+        return hints
+
+    async def _follow_fresh(self, fresh: dict[Hint, list[Event]], served_at: int) -> None:
         """The oldest first. What was followed is not followed again, whatever happens to the rest."""
         hints = list(fresh)
         for start in range(0, len(hints), FOLLOWED_AT_ONCE):
@@ -163,26 +190,37 @@ class FeedPoll:
             if left:
                 await self._save_reached(fresh[left[0]][0].at)
 
-    async def _follow(self, hints: dict[_Hint, int], served_at: int) -> None:
-        """Reads again, each record once however many events name it."""
-        by_part: dict[CollectionSession, list[str]] = {}
-        for part, upstream_id in hints:
-            by_part.setdefault(part, []).append(upstream_id)
-        for part, upstream_ids in by_part.items():
+    async def _follow(self, hints: dict[Hint, int], served_at: int) -> None:
+        """Reads again, each record and each parent's list once however many events name it."""
+        by_part: dict[CollectionSession, list[Hint]] = {}
+        for hint in hints:
+            by_part.setdefault(hint.part, []).append(hint)
+        for part, of_part in by_part.items():
             _, denied_at = self.denied.get(part, (None, float("-inf")))
             if time.monotonic() - denied_at < DENIED_SECONDS:
                 continue
             try:
-                for start in range(0, len(upstream_ids), BATCH):
-                    batch = upstream_ids[start : start + BATCH]
-                    written = await self._rereader.reread(part, batch, DetectedBy.feed)
-                    if written.changed:
-                        oldest = min(hints[part, upstream_id] for upstream_id in batch)
-                        part.lag_seconds = float(max(0, served_at - oldest))
+                before = part.changed_at
+                records = [hint.upstream_id for hint in of_part if not hint.is_parent]
+                for start in range(0, len(records), BATCH):
+                    await self._rereader.reread(part, records[start : start + BATCH], DetectedBy.feed)
+                await self._walk_again(part, [hint.upstream_id for hint in of_part if hint.is_parent])
+                if part.changed_at > before:
+                    part.lag_seconds = float(max(0, served_at - min(hints[hint] for hint in of_part)))
             except NotPermitted as error:  # the other collections go on
                 self.denied[part] = (error, time.monotonic())
             else:
                 self.denied.pop(part, None)
+
+    async def _walk_again(self, part: CollectionSession, parent_ids: list[str]) -> None:
+        """A parent that is not known yet is walked as a whole when it is, and one that is gone takes its children."""
+        if not parent_ids or part.lineage is None:
+            return
+        for partition in (await self._session.partitions.find(part.lineage, parent_ids)).values():
+            try:
+                await self._rewalk(part, partition, DetectedBy.feed)
+            except NotFound:
+                continue
 
     async def _read_all(self, since: int) -> tuple[list[Event] | None, int]:
         """New events since a time, in whatever order they come, and the server's time before the first page. None: the
@@ -247,7 +285,7 @@ class FeedPoll:
         assert self.state is not None
         if self._late:
             reached = min(reached, min(self._late.values()) + int(self._feed.late_arrival.total_seconds()))
-        if reached > self.state.seen_to:
+        if reached > self.state.seen_to or self._reached < self.state.seen_to:
             await self._save(FeedState(cutoff=self.state.cutoff, seen_to=reached))
 
     async def _save(self, state: FeedState) -> None:
@@ -255,8 +293,8 @@ class FeedPoll:
         self.state = state
 
 
-def _event_reader(feed: EventFeed) -> Any:
-    """A function from an event's bytes to an Event; None for what is none, and for events of objects without an id."""
+def _event_reader(feed: EventFeed, paths: tuple[tuple[str, ...], ...]) -> Any:
+    """A function from an event's bytes to an Event with the ids at these paths; None for what is none."""
     decode_event = msgspec.json.Decoder(dict[str, Any]).decode
 
     def read(data: bytes) -> Event | None:
@@ -265,15 +303,14 @@ def _event_reader(feed: EventFeed) -> Any:
                 event = decode_event(data)
             except (msgspec.DecodeError, RecursionError):
                 event = decode_tolerantly(data)
-            subject: Any = event
-            for name in feed.subject:
-                subject = subject.get(name) if isinstance(subject, dict) else None
-            return Event(
-                str(event[feed.id_field]),
-                int(event[feed.time_field]),
-                str(event[feed.type_field]),
-                None if subject is None else str(subject),
-            )
+            subjects = {}
+            for path in paths:
+                subject: Any = event
+                for name in path:
+                    subject = subject.get(name) if isinstance(subject, dict) else None
+                if isinstance(subject, str | int):
+                    subjects[path] = str(subject)
+            return Event(str(event[feed.id_field]), int(event[feed.time_field]), str(event[feed.type_field]), subjects)
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             return None
 
@@ -282,7 +319,4 @@ def _event_reader(feed: EventFeed) -> Any:
 
 def _server_time(answer: Answer) -> int:
     """Unix seconds by the server's own clock; by ours where it does not tell."""
-    try:
-        return int(parsedate_to_datetime(answer.headers["date"]).timestamp())
-    except (KeyError, ValueError):
-        return int(datetime.now(UTC).timestamp())
+    return server_time(answer) or int(datetime.now(UTC).timestamp())

@@ -6,9 +6,9 @@ Redirects and the HTTP client's own retries are off: each would be a request wit
 import asyncio
 import random
 import time
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from email.utils import parsedate_to_datetime
 from types import SimpleNamespace
 from typing import Any, Final, Protocol
 
@@ -17,8 +17,10 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from springline import __version__
-from springline.domain.errors import ProviderBroken, ProviderError, RetryLater, SlowDown
+from springline.domain.errors import CredentialDead, ProviderBroken, ProviderError, RetryLater, SlowDown
 from springline.engine.quotas import Priority, SyncQuota
+from springline.engine.request_log import RequestLog
+from springline.metrics import Metrics
 from springline.providers.vocabulary import Answer, CredentialKind, Provider, Request
 
 #: An answer longer than this is no page.
@@ -42,11 +44,12 @@ class Startable(Protocol):
 class HttpClient:
     """The process's one HTTP client."""
 
-    def __init__(self, session: aiohttp.ClientSession) -> None:
+    def __init__(self, session: aiohttp.ClientSession, metrics: Metrics) -> None:
         self.session = session
+        self.metrics = metrics
 
     @classmethod
-    def open(cls) -> "HttpClient":
+    def open(cls, metrics: Metrics | None = None) -> "HttpClient":
         """To be called inside the event loop."""
         trace = aiohttp.TraceConfig()
         trace.on_request_headers_sent.append(_stamp)
@@ -59,7 +62,7 @@ class HttpClient:
         )
         # aiohttp sends an idempotent request again when a kept connection was dropped; it has no public switch.
         session._retry_connection = False
-        return cls(session)
+        return cls(session, metrics or Metrics())
 
     async def close(self) -> None:
         await self.session.close()
@@ -74,6 +77,10 @@ async def _stamp(
         permit.started(time.monotonic())
 
 
+async def _never() -> bool:
+    return False
+
+
 class Origin:
     """Where a provider is asked, and how one credential is let in. Secrets are decrypted for requests and dropped soon
     after the last."""
@@ -85,11 +92,14 @@ class Origin:
         *,
         base_url: str,
         open_properties: Callable[[], Awaitable[Mapping[str, Any]]],
+        renew: Callable[[], Awaitable[bool]] = _never,
     ) -> None:
+        """`renew`: the provider refuses what these properties say; False: others are not to be had."""
         self.provider = provider
         self.kind = kind
         self.base_url = base_url.rstrip("/")
         self._open_properties = open_properties
+        self._renew = renew
         self._headers: CIMultiDict[str] | None = None
 
     async def headers(self) -> CIMultiDict[str]:
@@ -102,8 +112,44 @@ class Origin:
             asyncio.get_running_loop().call_later(_SECRET_SECONDS, self._forget)
         return headers
 
+    async def has_others(self, refused: CIMultiDict[str]) -> bool:
+        """Whether other headers can be had than these, which the provider refused: a token may have been replaced
+        meanwhile, or be withdrawn before its time."""
+        if self.kind.grant is None:
+            return False
+        self._forget()
+        if await self.headers() != refused:
+            return True
+        self._forget()
+        return await self._renew()
+
     def _forget(self) -> None:
         self._headers = None
+
+
+class ServerClock:
+    """The provider's own time, as its last answer told it and this process's steady clock goes on."""
+
+    def __init__(self) -> None:
+        self._offset: float | None = None
+
+    def note(self, answer: Answer) -> None:
+        """Takes an answer's `Date`."""
+        served_at = server_time(answer)
+        if served_at is not None:
+            self._offset = served_at - time.monotonic()
+
+    def now(self) -> int | None:
+        """Unix seconds; None: no answer has told it yet."""
+        return None if self._offset is None else int(self._offset + time.monotonic())
+
+
+def server_time(answer: Answer) -> int | None:
+    """Unix seconds by the `Date` of an answer, where it has one."""
+    try:
+        return int(parsedate_to_datetime(answer.headers["date"]).timestamp())
+    except (KeyError, ValueError):
+        return None
 
 
 class Fetcher:
@@ -120,13 +166,25 @@ class Fetcher:
         lease_left: Callable[[], float] = lambda: float("inf"),
     ) -> None:
         self._client = client
-        self._may_start = may_start
+        self.may_start = may_start
         self._lease_left = lease_left
         self._origin = origin
         self._quota = quota
         self.requests = 0
-        #: (monotonic time, path, status or error) of the last requests, newest last.
-        self.recent: deque[tuple[float, str, str]] = deque(maxlen=20)
+        self.clock = ServerClock()
+        self.recent = RequestLog()
+        #: Until when (monotonic) the provider wants no requests, since when, and its words.
+        self.slowed: tuple[float, float, str] | None = None
+
+    @property
+    def base_url(self) -> str:
+        """Where the provider is asked."""
+        return self._origin.base_url
+
+    @property
+    def check(self) -> Request:
+        """The cheapest request that this credential can make."""
+        return self._origin.kind.check
 
     async def fetch(self, request: Request, priority: Priority) -> Answer:
         """Sends a request and returns its 2xx answer. Raises the errors of `domain.errors`."""
@@ -139,28 +197,45 @@ class Fetcher:
                 await asyncio.sleep(error.after_seconds or random.uniform(0.5, 1.0) * 0.1 * 4**attempt)
         raise AssertionError("the last attempt returns or raises")
 
+    def _note_slowed(self, error: SlowDown) -> None:
+        seconds, now = error.after_seconds or 1.0, time.monotonic()
+        since = self.slowed[1] if self.slowed is not None and self.slowed[0] > now else now
+        self.slowed = (max(now + seconds, self.slowed[0] if self.slowed is not None else now), since, error.words)
+
     async def _send(self, request: Request, priority: Priority) -> Answer:
         headers = await self._origin.headers()
         provider = self._origin.provider
-        async with self._quota.permit(priority, request) as permit:
-            # In a lease's last seconds: either it is renewed, or this sync is taken from us and this call cancelled.
-            while not self._may_start():  # noqa: ASYNC110 - nothing tells when a lease was renewed
-                await asyncio.sleep(_LEASE_LOOK_SECONDS)
-            self.requests += 1
-            try:
-                async with _within_lease(self._lease_left):
-                    answer = await send(self._client, self._origin, request, headers=headers, permit=permit)
-            except ProviderError as error:
-                self.recent.append((time.monotonic(), request.path, str(error.status or type(error).__name__)))
-                raise
-            self.recent.append((time.monotonic(), request.path, str(answer.status)))
-            permit.answered(answer.status, provider.read_limits(request, answer))
-            if 200 <= answer.status < 300:
-                return answer
-            fault = provider.classify(request, answer)
-            if isinstance(fault, SlowDown):
-                permit.slow_down(fault.after_seconds, because=f"{answer.status}, {fault.words}")
-            raise fault
+        asked_at = time.monotonic()
+        one = self.recent.begin(purpose=priority.name, method=request.method, path=request.path)
+        try:
+            async with self._quota.permit(priority, request) as permit:
+                self._client.metrics.count_quota_wait(provider.name, time.monotonic() - asked_at)
+                # In a lease's last seconds: it is renewed, or this sync is taken from us and this call cancelled.
+                while not self.may_start():  # noqa: ASYNC110 - nothing tells when a lease was renewed
+                    await asyncio.sleep(_LEASE_LOOK_SECONDS)
+                self.requests += 1
+                one.sent_at = time.monotonic()
+                try:
+                    async with _within_lease(self._lease_left):
+                        answer = await send(self._client, self._origin, request, headers=headers, permit=permit)
+                except ProviderError as error:
+                    self.recent.ended(one, status=error.status, fault=error.words)
+                    raise
+                request_id = answer.headers.get(provider.request_id_header or "")
+                self.recent.ended(one, status=answer.status, request_id=request_id)
+                self.clock.note(answer)
+                permit.answered(answer.status, provider.read_limits(request, answer))
+                if 200 <= answer.status < 300 or answer.status in request.answers:
+                    return answer
+                fault = provider.classify(request, answer)
+                if isinstance(fault, SlowDown):
+                    permit.slow_down(fault.after_seconds, because=f"{answer.status}, {fault.words}")
+                    self._note_slowed(fault)
+        finally:
+            self.recent.given_up(one)
+        if isinstance(fault, CredentialDead) and await self._origin.has_others(headers):
+            raise RetryLater(fault.words, status=fault.status, request_id=fault.request_id)
+        raise fault
 
 
 @asynccontextmanager
@@ -195,16 +270,22 @@ async def send(
 ) -> Answer:
     """One request, whatever its status. Raises RetryLater if there is no answer, ProviderBroken if it is too long."""
     provider = origin.provider
+    status: int | None = None
     url = URL(origin.base_url + request.path, encoded=True).with_query(request.query)
+    if request.headers:
+        headers = headers.copy()
+        headers.update(request.headers)
     try:
         async with client.session.request(
             request.method,
             url,
             headers=headers,
+            data=request.body or None,
             allow_redirects=False,
             timeout=aiohttp.ClientTimeout(total=provider.request_timeout_seconds),
             trace_request_ctx=permit,
         ) as response:
+            status = response.status
             body = await _read(response)
             return Answer(
                 status=response.status,
@@ -216,6 +297,8 @@ async def send(
     except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError) as error:
         # The text of some of these holds the URL with its query.
         raise RetryLater(f"{provider.title} could not be reached ({type(error).__name__})") from None
+    finally:
+        client.metrics.count_request(provider.name, status)
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

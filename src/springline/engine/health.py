@@ -1,7 +1,7 @@
 """What is seen of a running sync: its health and progress, written where they have changed."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Final
 
@@ -16,6 +16,8 @@ log = telemetry.logger("sync")
 
 #: What is seen is written no more often than this, while more is to come.
 OBSERVE_EVERY_SECONDS: Final = 1.0
+#: So many things of a kind are named in a note.
+_MOST_NAMED: Final = 3
 CREDENTIAL: Final = "credential"
 PROVIDER: Final = "provider"
 
@@ -87,14 +89,10 @@ class Observations:
         collections = {}
         for collection_id, part in self._session.collections.items():
             said = self._notes.of(collection_id, otherwise=fine)
-            held, last_reason = part.held
-            if held:
-                note = (
-                    f"{held} records are held, since they cannot be kept as they are; the last one {last_reason}. "
-                    "Their neighbours were written; the API's own object has to be mended."
-                )
+            notes = list(_standing_notes(part))
+            if notes:
                 status: PartStatus = "warn" if said.status == "ok" else said.status
-                said = PartHealth(status=status, notes=(*said.notes, note), time=said.time)
+                said = PartHealth(status=status, notes=(*said.notes, *notes), time=said.time)
             collections[collection_id] = said
         return sync_health(
             sync.sync_id,
@@ -122,6 +120,26 @@ class Observations:
         known_health, known_progress = self._written
         return known_health != health or any(
             _what_counts(part) != _what_counts(known_progress[cid]) for cid, part in progress.items()
+        )
+
+
+def _standing_notes(part: CollectionSession) -> Iterator[str]:
+    """What is to be said of a collection for as long as it is so."""
+    held, last_reason = part.held
+    if held:
+        yield (
+            f"{held} records are held, since they cannot be kept as they are; the last one {last_reason}. "
+            "Their neighbours were written; the API's own object has to be mended."
+        )
+    held_deletions = [each for each in part.held_deletions.values() if each.status == "held"]
+    for each in held_deletions[:_MOST_NAMED]:
+        yield f"Deletions are held: {each.reason}. Look at the sync's holds, then apply or discard them."
+    if part.unread:
+        named = ", ".join(list(part.unread)[:_MOST_NAMED])
+        words = next(iter(part.unread.values()))
+        yield (
+            f"What belongs to {len(part.unread)} of its parents cannot be read ({named}): {words}. "
+            "It is tried again by each sweep; the others go on."
         )
 
 

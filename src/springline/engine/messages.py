@@ -17,9 +17,14 @@ DESCRIPTIONS_SECONDS: Final = 1.0
 OVERHEAD_BYTES: Final = 2048
 _MOST_DESCRIPTIONS: Final = 10_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+#: In place of a `deleted_reason`: deleted, and why is not kept any more.
+REASON_UNKNOWN: Final = -1
 _REASONS: Final = {
-    reason.value: b"null" if reason is DeletedReason.live else b'"%s"' % reason.name.encode()
-    for reason in DeletedReason
+    REASON_UNKNOWN: b"null",
+    **{
+        reason.value: b"null" if reason is DeletedReason.live else b'"%s"' % reason.name.encode()
+        for reason in DeletedReason
+    },
 }
 
 

@@ -1,11 +1,13 @@
 """One writer per stream and process: it commits whatever pages are ready together, and never waits for more."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
 from springline import telemetry
 from springline.domain.records import Outcome
+from springline.metrics import Metrics
 from springline.store.database import UNAVAILABLE
 from springline.store.pages import CommittedPage, Page, PageRefused, PageStore
 
@@ -22,8 +24,11 @@ _Waiting = tuple[Page, "asyncio.Future[CommittedPage]"]
 class StreamWriter:
     """Commits pages of one stream. An idle writer has no task."""
 
-    def __init__(self, stream_no: int, store: PageStore, *, on_commit: Callable[[int], None]) -> None:
+    def __init__(
+        self, stream_no: int, store: PageStore, *, on_commit: Callable[[int], None], metrics: Metrics | None = None
+    ) -> None:
         self.stream_no = stream_no
+        self.metrics = metrics or Metrics()
         #: The highest index that this process knows of: the `as_of` of a read that begins now.
         self.head_idx = 0
         self._store = store
@@ -105,9 +110,16 @@ class StreamWriter:
                 pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
                 continue
             self.head_idx = max(self.head_idx, head_idx)
+            self._count(committed)
             if any(Outcome.created <= outcome <= Outcome.deleted for page in committed for outcome in page.outcomes):
                 self._on_commit(self.stream_no)
             return committed
+
+    def _count(self, committed: list[CommittedPage]) -> None:
+        outcomes = Counter(outcome for page in committed for outcome in page.outcomes)
+        del outcomes[Outcome.compare]  # they are sent again
+        counted = {outcome.name: records for outcome, records in outcomes.items()}
+        self.metrics.count_commit(counted, fenced_off=sum(page.fenced_off for page in committed))
 
 
 def _settle(
@@ -153,14 +165,17 @@ def _take_together(ready: list[_Waiting]) -> list[_Waiting]:
 class StreamWriters:
     """The writers of this process, by stream."""
 
-    def __init__(self, store: PageStore, *, on_commit: Callable[[int], None]) -> None:
+    def __init__(self, store: PageStore, *, on_commit: Callable[[int], None], metrics: Metrics | None = None) -> None:
         self.store = store
         self._on_commit = on_commit
+        self._metrics = metrics or Metrics()
         self._writers: dict[int, StreamWriter] = {}
 
     def writer(self, stream_no: int) -> StreamWriter:
         if stream_no not in self._writers:
-            self._writers[stream_no] = StreamWriter(stream_no, self.store, on_commit=self._on_commit)
+            self._writers[stream_no] = StreamWriter(
+                stream_no, self.store, on_commit=self._on_commit, metrics=self._metrics
+            )
         return self._writers[stream_no]
 
     async def close(self) -> None:

@@ -1,6 +1,9 @@
 """Recognising processes of this machine: one that is provably gone holds no lease."""
 
 import os
+import socket
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 from springline.store.leases import Process
@@ -12,13 +15,22 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 def this_process() -> Process:
     """This process; where the machine has no /proc, one that nobody can recognise, so that its lease must run out."""
+    host = socket.gethostname()
     try:
         boot_id = _BOOT_ID.read_text().strip()
         namespace = os.readlink("/proc/self/ns/pid")
         start = process_start(os.getpid())
     except OSError:
-        return Process("", "", str(os.getpid()))
-    return Process(boot_id, namespace, start or "")
+        return Process("", "", str(os.getpid()), host)
+    return Process(boot_id, namespace, start or "", host, _started_at(start))
+
+
+def _started_at(start: str | None) -> datetime | None:
+    """The time of day of a start that is given in clock ticks since boot."""
+    if start is None or not hasattr(time, "CLOCK_BOOTTIME"):
+        return None
+    age_seconds = time.clock_gettime(time.CLOCK_BOOTTIME) - int(start.partition(":")[2]) / os.sysconf("SC_CLK_TCK")
+    return datetime.fromtimestamp(time.time() - age_seconds, UTC)
 
 
 def process_start(pid: int) -> str | None:

@@ -4,7 +4,8 @@ permits to other processes."""
 import asyncio
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -16,7 +17,7 @@ from springline.engine.owners import Owners, Reply
 from springline.engine.permits import InNameOf, PermitAnswer, PermitQuestion
 from springline.engine.quota_blocks import BlockWriter
 from springline.engine.quota_loans import LONGEST_LOAN_SECONDS, Loans
-from springline.engine.quotas import CredentialQuota, ProviderLimits, QuotaSnapshot, SyncQuota
+from springline.engine.quotas import CredentialQuota, Permit, Priority, ProviderLimits, QuotaSnapshot, SyncQuota
 from springline.providers.vocabulary import LimitWindow, Provider, RateLimit
 from springline.store.database import UNAVAILABLE
 from springline.store.leases import LeasedSync
@@ -247,6 +248,17 @@ class QuotaOwner:
                 return (await self._hold_for(credential_no, sync)).quota
             except OwnerUnavailable:
                 return None
+
+    @asynccontextmanager
+    async def permit_of(self, credential_no: int) -> AsyncIterator[Permit | None]:
+        """A permit for a request in a credential's name that is none of a sync's own, as one for a token; None where
+        its lease is not held here."""
+        quota = await self.own(credential_no, None)
+        if quota is None:
+            yield None
+            return
+        async with quota.permit(Priority.waiting) as permit:
+            yield permit
 
     async def _hold_for(self, credential_no: int, sync: InNameOf | None) -> _Held:
         held = await self._hold(credential_no)

@@ -316,6 +316,16 @@ class SyncQuota:
             0.0,
         )
 
+    @property
+    def next_start_at(self) -> float | None:
+        """When a request of this sync may start, on the quota's clock; None: that depends on requests under way."""
+        now = self.credential.ledger.clock()
+        at = max(
+            max(draw.limit.free_at(now, bulk=False), shut[0] if (shut := draw.limit.shut_until(now)) else now)
+            for draw in self.credential.draws(_ANY_REQUEST, self.sync_no)
+        )
+        return None if at == NEVER else at
+
     def used(self) -> int:
         """Starts of this sync in the running window."""
         return self._own.used(self.credential.ledger.clock())

@@ -5,13 +5,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+import msgspec
+
 from springline.domain.errors import SpringlineError
 from springline.domain.fingerprints import content_print, raw_print
 from springline.domain.records import DeletedReason, DetectedBy, Evidence, Outcome, PageRecord, RejectedRecord
 from springline.engine.page_commit import MOST_BYTES, MOST_RECORDS, StreamWriter
-from springline.store.pages import Page, PageRefused, PageStore, RecordWrite, StoredPrint
+from springline.store.pages import HeldDeletions, Page, PageRefused, PageStore, RecordWrite, StoredHold, StoredPrint
 
 _DAY_US: Final = 86_400_000_000
+_NO_PARENTS: Final[Mapping[str, int]] = {}
 #: So many records are remembered as gone: reads do not take that long.
 _MOST_GONE: Final = 10_000
 
@@ -89,9 +92,10 @@ class RecordWriter:
         detected_by: DetectedBy,
         mostly_known: bool,
         checkpoints: Mapping[str, bytes | None] | None = None,
+        parent_nos: Mapping[str, int] = _NO_PARENTS,
     ) -> Written:
         """Writes what a read brought. `mostly_known`: look first what is stored, so that unchanged records cost one
-        look-up and no write. Raises FencedOff."""
+        look-up and no write. `parent_nos`: by upstream id, where it is known. Raises FencedOff."""
         unique = {record.upstream_id: record for record in records if not self._is_too_old(record)}
         written = Written()
         for upstream_id in self._gone_since(reading, source_no, unique):
@@ -109,6 +113,7 @@ class RecordWriter:
                 record.version,
                 record.created_us,
                 record.updated_us,
+                parent_no=parent_nos.get(record.upstream_id, 0) if parent_nos else 0,
             )
             for record in unique.values()
         ]
@@ -175,6 +180,33 @@ class RecordWriter:
         """How much of a source is held, and why the last of it was."""
         return await self._store.summarise_holds(self.writer.stream_no, source_no)
 
+    async def hold_deletions(
+        self, source_no: int, parent_no: int, *, count: int, reason: str, sample: Sequence[str]
+    ) -> None:
+        """Keeps back deletions of one partition until someone decides; a sample of their ids is shown."""
+        await self._store.hold(
+            self.writer.stream_no,
+            sync_no=self._sync_no,
+            source_no=source_no,
+            kind="deletion",
+            reason=reason,
+            content=msgspec.json.encode(list(sample)),
+            content_print=deletions_print(parent_no),
+            count=count,
+        )
+
+    async def deletion_hold(self, source_no: int, parent_no: int) -> StoredHold | None:
+        """What is held of a partition's deletions, and what was decided."""
+        return await self._store.find_hold(self.writer.stream_no, source_no, deletions_print(parent_no))
+
+    async def list_deletion_holds(self, source_no: int) -> dict[int, HeldDeletions]:
+        """Deletions of a source that are held, decided or not, by `deletions_print`."""
+        return await self._store.list_deletion_holds(self.writer.stream_no, source_no)
+
+    async def release_deletions(self, source_no: int, parent_no: int) -> None:
+        """There is nothing to be held any more."""
+        await self._store.release_hold(self.writer.stream_no, source_no, deletions_print(parent_no))
+
     def _is_too_old(self, record: PageRecord) -> bool:
         """Older than `max_age_days` by the API's own time: never written."""
         at_us = record.updated_us or record.created_us
@@ -199,14 +231,16 @@ class RecordWriter:
             if stored is None or stored.deleted:
                 remaining.append(write)
                 continue
-            if stored.raw_print == write.raw_print:
+            is_elsewhere = write.parent_no not in (0, stored.parent_no)
+            if stored.raw_print == write.raw_print and not is_elsewhere:
                 written.seen.append(stored.record_no)
                 continue
             print_now = content_print(write.data or b"")
-            if print_now == _stored_content_print(stored, stored_data):
+            if print_now == _stored_content_print(stored, stored_data) and not is_elsewhere:
                 written.seen.append(stored.record_no)
                 continue
             remaining.append(write._replace(content_print=print_now, compared=True))
+        self.writer.metrics.count_unchanged(len(writes) - len(remaining))
         return remaining
 
     async def _commit(
@@ -264,6 +298,11 @@ class RecordWriter:
                 await self._commit_chunk([write], {}, written)
         if checkpoints and not written.stale:
             await self._commit_chunk([], checkpoints, written)
+
+
+def deletions_print(parent_no: int) -> int:
+    """By which the one hold of a partition's deletions is found."""
+    return raw_print(b"deletions of %d" % parent_no)
 
 
 def _stored_content_print(stored: StoredPrint, stored_data: Mapping[int, bytes]) -> int | None:

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import Final
-from urllib.parse import quote
+from typing import Final, NamedTuple
 
 from springline.domain.errors import NotFound, NotPermitted, ProviderBroken, RequestRejected
 from springline.domain.records import DetectedBy, Evidence, PageRecord, RejectedRecord
+from springline.engine.lists import read_first
+from springline.engine.partitions import WHOLE, Partition, decode_record, fill, names_record_fields
 from springline.engine.quotas import Priority
 from springline.engine.record_writes import Written
 from springline.engine.session import CollectionSession, SyncSession
@@ -28,10 +29,23 @@ class _Gone:
         self.said_so = said_so
 
 
+class _Present:
+    """The answer: it is there. What it says is not kept: it has another shape than the list's."""
+
+
+class _Target(NamedTuple):
+    """Where a record is read."""
+
+    upstream_id: str
+    path: str
+    partition: Partition = WHOLE
+
+
 class Unproven(ProviderBroken):
     """Records answer "not found", but so does everything else: nothing is deleted on that."""
 
 
+_THERE = (PageRecord, _Present)
 #: Faults that may be those of one record.
 _OF_ONE_RECORD = (ProviderBroken, RequestRejected)
 
@@ -70,6 +84,16 @@ class Rereader:
                     break
         return total
 
+    async def count_gone(self, part: CollectionSession, upstream_ids: list[str]) -> int:
+        """How many of these records are not there any more; nothing is written. Raises the errors of `domain.errors`,
+        Unproven where nothing else answers either."""
+        targets = await self._targets(part, upstream_ids)
+        answers = await asyncio.gather(*(self._read(part, target, Priority.sweep) for target in targets.values()))
+        gone = {key: answer for key, answer in zip(targets, answers, strict=True) if isinstance(answer, _Gone)}
+        if gone:
+            await self._prove_access(part, targets, set(gone), Priority.sweep)
+        return len(gone)
+
     async def _read_and_write(
         self, part: CollectionSession, upstream_ids: list[str], detected_by: DetectedBy, evidence: Evidence
     ) -> Written:
@@ -77,14 +101,20 @@ class Rereader:
         reading = session.records.begin_reading()
         # What a sweep wants to know is not urgent: there can be a great deal of it.
         priority = Priority.sweep if detected_by is DetectedBy.sweep else Priority.urgent
+        targets = await self._targets(part, upstream_ids)
         answered = await asyncio.gather(
-            *(self._read(part, upstream_id, priority) for upstream_id in upstream_ids), return_exceptions=True
+            *(self._read(part, target, priority) for target in targets.values()), return_exceptions=True
         )
-        answers = dict(zip(upstream_ids, answered, strict=True))
+        answers = dict(zip(targets, answered, strict=True))
         await session.hold(part, [answer for answer in answered if isinstance(answer, RejectedRecord)])
         found = [answer for answer in answered if isinstance(answer, PageRecord)]
         written = await session.records.write(
-            part.source_no, found, reading=reading, detected_by=detected_by, mostly_known=True
+            part.source_no,
+            found,
+            reading=reading,
+            detected_by=detected_by,
+            mostly_known=True,
+            parent_nos=await self._parent_nos(part, targets, found),
         )
         session.count(part, written)
         for answer in answered:
@@ -97,7 +127,7 @@ class Rereader:
             live = await session.records.known_live(part.source_no, list(gone))
         if live:
             if not all(gone[upstream_id].said_so for upstream_id in live):
-                await self._prove_access(part, set(gone), priority)
+                await self._prove_access(part, targets, set(gone), priority)
             deleted = await session.records.delete(
                 part.source_no, live, reading=reading, detected_by=detected_by, evidence=evidence
             )
@@ -107,6 +137,41 @@ class Rereader:
             written.stale += deleted.stale
         await self._settle_faults(part, answers, priority)
         return written
+
+    async def _targets(self, part: CollectionSession, upstream_ids: list[str]) -> dict[str, "_Target"]:
+        """Where each record is read. What can be asked for only by fields of a record that is not stored is left out:
+        whatever lists it will bring it."""
+        read = part.collection.read
+        if read is None:
+            return {}
+        if part.lineage is None and not names_record_fields(read.path):
+            return {key: _Target(key, fill(read.path, fields={}, upstream_id=key)) for key in upstream_ids}
+        session = self._session
+        stored = await session.stored.describe_records(session.sync.stream_no, part.source_no, upstream_ids)
+        targets = {}
+        for key in upstream_ids:
+            known = stored.get(key)
+            if known is None and names_record_fields(read.path):
+                continue
+            partition = WHOLE
+            if known is not None and part.lineage is not None and known.parent_no:
+                found = await session.partitions.get(part.lineage, known.parent_no)
+                if found is None:
+                    continue  # its parent is gone, and takes it along
+                partition = found
+            record = decode_record(known.data) if known is not None else None
+            path = fill(read.path, fields=session.path_fields(partition), upstream_id=key, record=record)
+            targets[key] = _Target(key, path, partition)
+        return targets
+
+    async def _parent_nos(
+        self, part: CollectionSession, targets: Mapping[str, "_Target"], found: list[PageRecord]
+    ) -> dict[str, int]:
+        """Of records that are not known to belong to a parent: whose they say they are."""
+        unknown = {
+            record.upstream_id: record.data for record in found if not targets[record.upstream_id].partition.parent_no
+        }
+        return await self._session.parents_named(part, unknown) if unknown else {}
 
     async def _settle_faults(self, part: CollectionSession, answers: Mapping[str, object], priority: Priority) -> None:
         """Raises the fault of a record that may still pass; holds one that has stayed while others could be read."""
@@ -130,35 +195,44 @@ class Rereader:
             await self._session.hold(part, [RejectedRecord(upstream_id.encode(), reason)])
 
     async def _read(
-        self, part: CollectionSession, upstream_id: str, priority: Priority
-    ) -> PageRecord | RejectedRecord | _Gone:
-        request = Request(path=part.collection.read.path.replace("{id}", quote(upstream_id, safe="")))
+        self, part: CollectionSession, target: "_Target", priority: Priority
+    ) -> PageRecord | RejectedRecord | _Present | _Gone:
+        read = part.collection.read
+        assert read is not None
+        request = Request(path=target.path)
         part.requests += 1
         try:
             answer = await self._session.fetcher.fetch(request, priority)
         except NotFound:
             return _Gone(said_so=False)
-        record = part.parser.parse_record(answer.body)
+        record = part.parser.parse_record(answer.body, within=target.partition.within)
         if record is None:
             return _Gone(said_so=True)
-        if isinstance(record, PageRecord) and record.upstream_id != upstream_id:
-            raise ProviderBroken(f"was asked for {upstream_id} and answered with {record.upstream_id}")
-        return record
+        if isinstance(record, PageRecord) and record.upstream_id != target.upstream_id:
+            # One that another path answers with (a number that was used again) is not the one that was asked for.
+            if names_record_fields(read.path):
+                return _Gone(said_so=False)
+            raise ProviderBroken(f"was asked for {target.upstream_id} and answered with {record.upstream_id}")
+        return _Present() if read.only_proves and isinstance(record, PageRecord) else record
 
-    async def _prove_access(self, part: CollectionSession, gone: set[str], priority: Priority) -> None:
-        """A record known to exist still answers, so "not found" means these records, not everything (I5).
-
-        Raises Unproven.
-        """
+    async def _prove_access(
+        self, part: CollectionSession, targets: Mapping[str, "_Target"], gone: set[str], priority: Priority
+    ) -> None:
+        """Their parents and a record known to exist still answer, so "not found" means these records, not everything
+        (I5). Raises Unproven."""
+        parents = {target.partition.parent_id for key, target in targets.items() if key in gone} - {""}
+        if parents:
+            await self._prove_parents(part, parents, priority)
+            return
         if await self._some_record_answers(part, gone, priority):
             return
-        listing = part.collection.listing
-        part.requests += 1
-        page = part.parser.parse_page((await self._session.fetcher.fetch(first_page(part, size=1), priority)).body)
-        if page.records:
-            if isinstance(await self._read(part, page.records[0].upstream_id, priority), PageRecord):
+        page = await read_first(self._session, part, priority=priority, size=1)
+        if page.parsed.records:
+            target = await self._targets(part, [page.parsed.records[0].upstream_id])
+            answers = [await self._read(part, each, priority) for each in target.values()]
+            if not target or any(isinstance(answer, _THERE) for answer in answers):
                 return
-            raise Unproven(f"lists records at {listing.path} but answers none of them by id")
+            raise Unproven(f"lists records at {part.listing.path} but answers none of them by id")
         # The list is empty too. It is believed while anything else of the account answers.
         others = [other for other in self._session.collections.values() if other is not part]
         known_elsewhere = False
@@ -170,11 +244,21 @@ class Rereader:
         if known_elsewhere:
             raise Unproven("answers no record of this account any more")
 
+    async def _prove_parents(self, part: CollectionSession, parent_ids: set[str], priority: Priority) -> None:
+        """Records of a parent that answers are gone; those of one that does not answer go with it, if it is gone."""
+        parents = self._session.parent_of(part)
+        if parents is None or parents.collection.read is None:
+            return
+        targets = await self._targets(parents, sorted(parent_ids))
+        for target in targets.values():
+            if not isinstance(await self._read(parents, target, priority), _THERE):
+                raise Unproven(f"answers {target.path} no more, so that nothing below it is known to be gone")
+
     async def _some_record_answers(self, part: CollectionSession, gone: set[str], priority: Priority) -> bool:
         candidates = [key for key in await self._live(part, _WITNESSES + len(gone)) if key not in gone]
-        for upstream_id in candidates[:_WITNESSES]:
+        for target in (await self._targets(part, candidates[:_WITNESSES])).values():
             try:
-                if isinstance(await self._read(part, upstream_id, priority), PageRecord):
+                if isinstance(await self._read(part, target, priority), _THERE):
                     return True
             except (NotPermitted, *_OF_ONE_RECORD):
                 continue
@@ -184,10 +268,3 @@ class Rereader:
         session = self._session
         live = await session.stored.list_live(session.sync.stream_no, part.source_no, after="", limit=limit)
         return [record.upstream_id for record in live]
-
-
-def first_page(part: CollectionSession, *, size: int | None = None) -> Request:
-    """The request for the start of a collection's list."""
-    listing = part.collection.listing
-    name, most = listing.pagination.size
-    return Request(path=listing.path, query=(*listing.query, (name, str(size or most))))

@@ -1,35 +1,57 @@
 """What everything that works for one sync shares."""
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
-from springline.domain.checkpoints import backfill_name, sweep_name
-from springline.domain.errors import ProviderBroken
+import msgspec
+
+from springline.domain.checkpoints import backfill_name, poll_name, sweep_name
 from springline.domain.records import DetectedBy, RejectedRecord
 from springline.engine.fetch import Fetcher
+from springline.engine.partitions import WHOLE, Lineage, Partition, Partitions, lineage
 from springline.engine.quotas import SyncQuota
 from springline.engine.record_writes import Reading, RecordWriter, Written
 from springline.providers.pages import PageParser, ParsedPage
-from springline.providers.vocabulary import Answer, Collection, Provider
+from springline.providers.record_readers import field_at
+from springline.providers.vocabulary import Collection, ListEndpoint, Provider
 from springline.store.leases import LeasedSource, LeasedSync
+from springline.store.pages import HeldDeletions
 from springline.store.records import RecordStore
 
 
 class CollectionSession:
-    """One collection of a running sync."""
+    """One collection of a running sync. `lineage` is None where it has no parents."""
 
-    def __init__(self, collection: Collection, *, collection_id: str, source: LeasedSource) -> None:
+    def __init__(
+        self,
+        collection: Collection,
+        *,
+        collection_id: str,
+        source: LeasedSource,
+        listing: ListEndpoint,
+        lineage: Lineage | None,
+    ) -> None:
         self.collection = collection
         self.collection_id = collection_id
         self.source_no = source.source_no
+        self.listing = listing
+        self.lineage = lineage
         self.backfill_name = backfill_name(collection_id, source.generation)
+        self.poll_name = poll_name(collection_id, source.generation)
         self.sweep_name = sweep_name(collection_id, source.generation)
-        self.parser = PageParser(collection)
+        self.parser = PageParser(collection, listing)
         self.phase = "backfill"
         self.records = 0
         self.requests = 0
         #: How many records and pages are held, and why the last one was.
         self.held: tuple[int, str | None] = (0, None)
+        #: Deletions that the share limit stopped, decided or not, by `deletions_print` of their partition.
+        self.held_deletions: dict[int, HeldDeletions] = {}
+        #: Partitions that could not be read, by the parent's upstream id: why.
+        self.unread: dict[str, str] = {}
+        #: Records without a read by id that the last walk over their partition did not see.
+        self.missed: set[int] = set()
         #: Monotonic time of the last change found, by whatever means.
         self.changed_at = time.monotonic()
         self.last_sweep_at: float | None = None
@@ -58,21 +80,43 @@ class SyncSession:
         self.records = records
         self.stored = stored
         self.checkpoints = checkpoints
+        self.partitions = Partitions(stored, provider, stream_no=sync.stream_no)
         self.collections: dict[str, CollectionSession] = {}
+        source_nos = {
+            collection.name: source.source_no
+            for collection_id, source in sync.sources.items()
+            if (collection := provider.find_collection(collection_id)) is not None
+        }
         for collection_id, source in sync.sources.items():
             collection = provider.find_collection(collection_id)
             if collection is not None:
                 self.collections[collection_id] = CollectionSession(
-                    collection, collection_id=collection_id, source=source
+                    collection,
+                    collection_id=collection_id,
+                    source=source,
+                    listing=collection.listing_of(sync.kind),
+                    lineage=lineage(provider, collection, source_nos),
                 )
         #: Bound by the sync's run, so that whatever writes a page can have its stale records read again.
         self.reread: Callable[[CollectionSession, list[str], DetectedBy], Awaitable[Written]]
+        #: Called when records of a collection have changed.
+        self.on_changed: Callable[[CollectionSession], None] = lambda part: None
+
+    def part_of(self, name: str) -> CollectionSession | None:
+        """The collection of this name, if the sync has it."""
+        return next((part for part in self.collections.values() if part.collection.name == name), None)
+
+    def parent_of(self, part: CollectionSession) -> CollectionSession | None:
+        """The collection whose records are a child collection's parents."""
+        parent = part.collection.parent
+        return None if parent is None else self.part_of(parent.collection)
 
     async def write_page(
         self,
         part: CollectionSession,
         page: ParsedPage,
         *,
+        partition: Partition = WHOLE,
         reading: Reading,
         detected_by: DetectedBy,
         mostly_known: bool,
@@ -84,6 +128,9 @@ class SyncSession:
         written = await self.records.write(
             part.source_no,
             page.records,
+            parent_nos=dict.fromkeys((record.upstream_id for record in page.records), partition.parent_no)
+            if partition.parent_no
+            else {},
             reading=reading,
             detected_by=detected_by,
             mostly_known=mostly_known,
@@ -100,6 +147,24 @@ class SyncSession:
             self.remember(checkpoints)
         return written
 
+    async def parents_named(self, part: CollectionSession, documents: Mapping[str, bytes]) -> dict[str, int]:
+        """The parents' numbers of records, by upstream id, where the records name their parents and these are known."""
+        parent = part.collection.parent
+        if parent is None or parent.field is None or part.lineage is None:
+            return {}
+        named: dict[str, str] = {}
+        for upstream_id, data in documents.items():
+            try:
+                parent_id = field_at(msgspec.json.decode(data), parent.field)
+            except (msgspec.DecodeError, RecursionError):
+                continue
+            if isinstance(parent_id, str | int):
+                named[upstream_id] = str(parent_id)
+        if not named:
+            return {}
+        known = await self.partitions.find(part.lineage, set(named.values()))
+        return {key: known[parent_id].parent_no for key, parent_id in named.items() if parent_id in known}
+
     async def hold(self, part: CollectionSession, rejected: list[RejectedRecord]) -> None:
         """Keeps back what is no record that can be kept, and takes note of it."""
         if rejected:
@@ -110,6 +175,7 @@ class SyncSession:
         """Takes note of what was written."""
         if written.changed:
             part.changed_at = time.monotonic()
+            self.on_changed(part)
         part.records += written.created - written.deleted
 
     async def save(self, checkpoints: dict[str, bytes | None]) -> None:
@@ -123,10 +189,7 @@ class SyncSession:
             else:
                 self.checkpoints[name] = state
 
-
-def parse_page(part: CollectionSession, answer: Answer, *, cursor: str | None) -> ParsedPage:
-    """The answer's page. Raises ProviderBroken if it is none, or leads back to where it came from."""
-    page = part.parser.parse_page(answer.body)
-    if page.next_cursor is not None and page.next_cursor == cursor:
-        raise ProviderBroken(f"answered with a page that leads back to itself (after {cursor})")
-    return page
+    def path_fields(self, partition: Partition) -> Mapping[str, Any]:
+        """What paths may name: fields of a partition's ancestors, and the credential's properties, secrets masked."""
+        shown = {f"credential.{name}": value for name, value in self.sync.shown.items()}
+        return {**shown, **partition.fields}

@@ -13,13 +13,20 @@ from typing import Final
 from springline import telemetry
 from springline.domain.checkpoints import is_void
 from springline.domain.errors import CredentialDead, NotPermitted, ProviderError, RetryLater
+from springline.domain.records import DetectedBy
 from springline.domain.syncs import parse_frequency
+from springline.engine.backfills import BackfillWalk
+from springline.engine.deletions import Deletions
+from springline.engine.explain import Pause, Reason, RunExplanation, WorkStanding, as_sentence, explain_run
 from springline.engine.feeds import FeedPoll
 from springline.engine.health import CREDENTIAL, PROVIDER, Notes, Observations
+from springline.engine.partitions import Partition
+from springline.engine.polls import IncrementalPoll
 from springline.engine.record_writes import FencedOff
+from springline.engine.request_log import CURRENT_WORK
 from springline.engine.rereads import Rereader
 from springline.engine.session import CollectionSession, SyncSession
-from springline.engine.walks import BackfillWalk, SweepWalk
+from springline.engine.sweeps import SweepWalk
 from springline.store.database import UNAVAILABLE
 from springline.store.leases import LeaseStore
 
@@ -35,6 +42,9 @@ _PROBE_SECONDS: Final = 2.0
 #: A sweep that takes longer does not hold up those of other collections.
 SWEEP_ALONE_SECONDS: Final = 30.0
 _COUNTED_AT_MOST: Final = 100_000
+#: Children follow on a change of their parents so soon, and look by themselves so often.
+_FOLLOW_AFTER_SECONDS: Final = 0.2
+_FOLLOW_EVERY_SECONDS: Final = 60.0
 
 
 class Work:
@@ -49,6 +59,15 @@ class Work:
         self.started_at = float("-inf")
         self.task: asyncio.Task[None] | None = None
         self.failures = 0
+        #: Something came up while it ran: it is to run again.
+        self.is_wanted = False
+        #: Why it was put off until `due_at`.
+        self.pause: Pause | None = None
+
+    def put_off(self, reason: Reason, says: str) -> None:
+        """It has to wait, for this reason; the first of equal ones says since when."""
+        since = self.pause.since if self.pause is not None and self.pause.reason == reason else time.monotonic()
+        self.pause = Pause(reason, since, says)
 
 
 class SyncRun:
@@ -69,10 +88,19 @@ class SyncRun:
         self._observations = Observations(session, leases, self._notes)
         self._dead_until = float("-inf")
         self._dead_times = 0
+        self._dead: Pause | None = None
         self._feed: FeedPoll | None = None
-        self._backfills = {cid: BackfillWalk(session, part) for cid, part in session.collections.items()}
-        self._sweeps = {cid: SweepWalk(session, part, self._rereader) for cid, part in session.collections.items()}
+        self._backfills: dict[str, BackfillWalk] = {}
+        self._polls: dict[str, IncrementalPoll] = {}
+        self._sweeps: dict[str, SweepWalk] = {}
+        for collection_id, part in session.collections.items():
+            sweep = SweepWalk(session, part, Deletions(session, part, self._rereader))
+            self._sweeps[collection_id] = sweep
+            self._backfills[collection_id] = BackfillWalk(session, part, rewalk=sweep.rewalk)
+            if part.collection.incremental is not None:
+                self._polls[collection_id] = IncrementalPoll(session, part, part.collection.incremental)
         self._works = self._make_works()
+        session.on_changed = self._follow_up
 
     def _make_works(self) -> list[Work]:
         works: list[Work] = []
@@ -80,21 +108,55 @@ class SyncRun:
         now = time.monotonic()
         feed = session.provider.feed
         if feed is not None and any(part.collection.feed for part in session.collections.values()):
-            self._feed = FeedPoll(session, feed, self._rereader)
+            self._feed = FeedPoll(session, feed, self._rereader, rewalk=self._rewalk)
             work = Work("feed", None, self._feed.run)
             work.due_at = now
             works.append(work)
         for collection_id, part in session.collections.items():
-            backfill = Work(f"backfill:{collection_id}", part, self._backfills[collection_id].run)
-            # The place from which changes are followed is taken before the first backfill request.
-            if not self._backfills[collection_id].is_done and (self._feed is None or self._feed.has_cutoff):
+            walk, poll, sweep = (
+                self._backfills[collection_id],
+                self._polls.get(collection_id),
+                self._sweeps[collection_id],
+            )
+            backfill = Work(f"backfill:{collection_id}", part, walk.run)
+            if self._may_backfill(part) and (walk.goes_on or not walk.is_done):
                 backfill.due_at = now
             works.append(backfill)
-            sweep = Work(f"sweep:{collection_id}", part, self._sweeps[collection_id].run)
-            if self._backfills[collection_id].is_done:
-                sweep.due_at = self._sweeps[collection_id].due_at
-            works.append(sweep)
+            if poll is not None:
+                work = Work(f"poll:{collection_id}", part, poll.run)
+                work.due_at = now
+                works.append(work)
+            work = Work(f"sweep:{collection_id}", part, sweep.run)
+            if walk.is_done:
+                work.due_at = sweep.due_at
+            works.append(work)
         return works
+
+    def _may_backfill(self, part: CollectionSession) -> bool:
+        """The place from which changes are followed is taken before the first backfill request."""
+        poll = self._polls.get(part.collection_id)
+        if part.collection.feed is not None and self._feed is not None and not self._feed.has_cutoff:
+            return False
+        return poll is None or poll.has_cutoff
+
+    def _follow_up(self, part: CollectionSession) -> None:
+        """Records have changed: those below them are looked after."""
+        if not self._stopping and self._hurry_children(part):
+            self._reschedule(self)
+
+    def _hurry_children(self, part: CollectionSession) -> bool:
+        now, hurried = time.monotonic(), False
+        for collection_id, child in self.session.collections.items():
+            if self.session.parent_of(child) is part and self._may_backfill(child):
+                work = self._work(f"backfill:{collection_id}")
+                work.is_wanted = work.task is not None
+                if work.task is None and work.failures == 0:
+                    work.due_at = min(work.due_at, now + _FOLLOW_AFTER_SECONDS)
+                    hurried = True
+        return hurried
+
+    async def _rewalk(self, part: CollectionSession, partition: Partition, detected_by: DetectedBy) -> None:
+        await self._sweeps[part.collection_id].rewalk(part, partition, detected_by)
 
     @property
     def due_at(self) -> float:
@@ -117,6 +179,20 @@ class SyncRun:
         """Whether nothing starts any more: it was stopped, or somebody else may write for this sync."""
         return self._stopping
 
+    def explain(self) -> RunExplanation:
+        """What each collection does or waits for."""
+        standings = [
+            WorkStanding(
+                work.name,
+                work.part.collection_id if work.part is not None else None,
+                work.due_at,
+                work.started_at if work.task is not None else None,
+                work.pause,
+            )
+            for work in self._works
+        ]
+        return explain_run(self.session, standings, dead=self._dead)
+
     def _sweeps_free_at(self) -> float:
         running = [work.started_at for work in self._works if work.is_sweep and work.task is not None]
         return max(running, default=float("-inf")) + SWEEP_ALONE_SECONDS
@@ -128,6 +204,7 @@ class SyncRun:
                 self.session.sync.stream_no, part.source_no, most=_COUNTED_AT_MOST
             )
             part.held = await self.session.records.summarise_holds(part.source_no)
+            part.held_deletions = await self.session.records.list_deletion_holds(part.source_no)
         await self.session.records.writer.refresh_head()
         generations = {cid: source.generation for cid, source in self.session.sync.sources.items()}
         void: dict[str, bytes | None] = {name: None for name in self.session.checkpoints if is_void(name, generations)}
@@ -154,6 +231,7 @@ class SyncRun:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _perform(self, work: Work) -> None:
+        CURRENT_WORK.set(work.name)
         try:
             await self._try(work)
             if not self._stopping:
@@ -177,6 +255,7 @@ class SyncRun:
             self._after_fault(work, error)
         except UNAVAILABLE as error:
             work.due_at = time.monotonic() + 1.0
+            work.put_off("database", "The worker cannot reach the database. It tries again every second, by itself.")
             log.warning("sync.database_unavailable", error=error, sync_id=sync_id)
         except Exception as error:
             work.failures += 1
@@ -184,9 +263,10 @@ class SyncRun:
             log.error("sync.failed", error=error, sync_id=sync_id, work=work.name)  # noqa: TRY400
             said = f"Springline itself failed ({type(error).__name__}); it tries again. Report this."
             self._notes.say(work.name, self._parts_of(work), "error", said)
+            work.put_off("fault", said)
         else:
-            work.failures = 0
-            self._dead_until, self._dead_times = float("-inf"), 0
+            work.failures, work.pause = 0, None
+            self._dead_until, self._dead_times, self._dead = float("-inf"), 0, None
             self._notes.take_back(work.name)
             self._after(work)
 
@@ -202,20 +282,35 @@ class SyncRun:
         if self._feed is not None:
             self._feed.denied.pop(work.part, None)
         if work.name.startswith("backfill:"):
-            work.due_at = float("inf")
-            self._work(f"sweep:{work.part.collection_id}").due_at = time.monotonic() + 1.0
-            log.info(
-                "sync.backfilled",
-                sync_id=self.session.sync.sync_id,
-                collection=work.part.collection_id,
-                records=self._backfills[work.part.collection_id].state.records,
-            )
+            self._after_backfill(work, work.part)
+        elif work.name.startswith("poll:"):
+            work.due_at = self._paced(self._polls[work.part.collection_id].due_at)
+            self._start_backfills()
         else:
             work.due_at = self._paced(self._sweeps[work.part.collection_id].due_at)
 
+    def _after_backfill(self, work: Work, part: CollectionSession) -> None:
+        walk, sweep = self._backfills[part.collection_id], self._work(f"sweep:{part.collection_id}")
+        now = time.monotonic()
+        work.due_at = float("inf")
+        if walk.goes_on:
+            # Its parents are followed: at once where they change in this process, now and then for all others.
+            work.due_at = now + (_FOLLOW_AFTER_SECONDS if work.is_wanted else _FOLLOW_EVERY_SECONDS)
+            work.is_wanted = False
+        if walk.is_done and sweep.due_at == float("inf") and sweep.task is None:
+            sweep.due_at = now + 1.0
+            log.info(
+                "sync.backfilled",
+                sync_id=self.session.sync.sync_id,
+                collection=part.collection_id,
+                records=walk.state.records,
+            )
+            self._hurry_children(part)  # they wait for the last of their parents
+
     def _start_backfills(self) -> None:
         for collection_id, walk in self._backfills.items():
-            if not walk.is_done or self.session.collections[collection_id].phase == "backfill":
+            part = self.session.collections[collection_id]
+            if (not walk.is_done or part.phase == "backfill") and self._may_backfill(part):
                 backfill = self._work(f"backfill:{collection_id}")
                 if backfill.task is None and backfill.due_at == float("inf"):
                     backfill.due_at = time.monotonic()
@@ -227,29 +322,36 @@ class SyncRun:
     def _after_fault(self, work: Work, error: ProviderError) -> None:
         work.failures += 1
         pause = _backoff_seconds(work.failures)
-        title, words = self.session.provider.title, _sentence(error.words)
+        title, words = self.session.provider.title, as_sentence(error.words)
         parts = self._parts_of(work)
+        reason: Reason = "provider"
+        said = f"{title} {words} It is asked again by itself."
         if isinstance(error, CredentialDead):
-            pause = self._put_off_all(work)
-            said = f"{title} no longer accepts this credential: {words} Replace its key."
+            reason, pause = "credential", self._put_off_all(work)
+            said = f"{title} no longer accepts this credential: {words} {error.remedy}"
+            self._dead = Pause(reason, self._dead.since if self._dead else time.monotonic(), said)
             self._notes.say(CREDENTIAL, [CREDENTIAL], "error", said)
         elif isinstance(error, NotPermitted):
-            pause = _mending_seconds(work.failures)
+            reason, pause = "credential", _mending_seconds(work.failures)
             if work.part is not None:
-                self._say_not_permitted(work, parts, error)
+                said = self._say_not_permitted(work, parts, error)
             else:
                 said = f"{title} does not permit this credential to read what changed: {words} Until it is granted, "
-                self._notes.say(work.name, parts, "warn", said + "changes are found by sweeps alone.")
-                self._start_backfills()  # the sweeps that follow them need no place in the feed
+                said += "changes are found by sweeps alone."
+                self._notes.say(work.name, parts, "warn", said)
+                if self._feed is not None:
+                    self._feed.do_without_cutoff()  # the sweeps that follow backfills need no place in the feed
+                self._start_backfills()
         elif isinstance(error, RetryLater):
             pause = max(pause, error.after_seconds or 0.0)
+            said = f"{title} cannot answer: {words} It is asked again by itself."
             if work.failures > 1:
-                said = f"{title} cannot answer: {words} It is asked again by itself."
                 self._notes.say(work.name, [PROVIDER], "warn", said)
         elif work.failures > 1:
             said = f"{title} {words} It is asked again by itself; other collections go on."
             self._notes.say(work.name, parts, "error", said)
         work.due_at = time.monotonic() + pause
+        work.put_off(reason, said)
         log.warning(
             "sync.fault",
             sync_id=self.session.sync.sync_id,
@@ -273,21 +375,17 @@ class SyncRun:
             return self._dead_until - now
         return self._dead_until + _PROBE_SECONDS - now
 
-    def _say_not_permitted(self, work: Work, parts: Iterable[str], error: NotPermitted) -> None:
-        title, words = self.session.provider.title, _sentence(error.words)
+    def _say_not_permitted(self, work: Work, parts: Iterable[str], error: NotPermitted) -> str:
+        title, words = self.session.provider.title, as_sentence(error.words)
         said = f"{title} does not permit this credential to read it: {words} Grant it."
         self._notes.say(work.name, parts, "error", said)
+        return said
 
     def _parts_of(self, work: Work) -> list[str]:
         return [work.part.collection_id] if work.part else list(self.session.collections)
 
     def _work(self, name: str) -> Work:
         return next(work for work in self._works if work.name == name)
-
-
-def _sentence(words: str) -> str:
-    """A provider's words, ended as a sentence."""
-    return words if words.endswith((".", "!", "?")) else f"{words}."
 
 
 def _backoff_seconds(failures: int) -> float:

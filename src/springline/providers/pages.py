@@ -1,4 +1,4 @@
-"""From an answer's bytes to records: `data` is cut out of the body, never decoded and re-encoded (I6).
+"""From an answer to records: `data` is cut out of the body, never decoded and re-encoded (I6).
 
 The fast way lets msgspec check and split the whole body. Where it refuses (a lone surrogate escape, deep nesting,
 broken UTF-8), a scanner splits the page record by record and only the record at fault is rejected.
@@ -6,30 +6,39 @@ broken UTF-8), a scanner splits the page record by record and only the record at
 
 import json
 import re
-from collections.abc import Callable
-from itertools import accumulate
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from springline.domain.errors import ProviderBroken
-from springline.domain.records import UPSTREAM_ID_BYTES, PageRecord, RejectedRecord
-from springline.providers.vocabulary import Collection, CursorById
+from springline.domain.records import PageRecord, RejectedRecord
+from springline.providers.record_readers import (
+    JSON_STRING,
+    decode_tolerantly,
+    id_fault,
+    is_utf8,
+    qualified,
+    record_reader,
+)
+from springline.providers.vocabulary import (
+    Answer,
+    Collection,
+    CursorById,
+    ListEndpoint,
+    OneObject,
+    Pagination,
+    ReadById,
+)
 
-#: A record nested deeper is rejected: many a parser that consumers use would fail on it.
-NESTING_LIMIT: Final = 512
-# Possessive: without, a string of megabytes takes a hundred times its size in memory.
-_STRING: Final = rb'"(?:[^"\\]++|\\.)*+"'
-_TOKEN: Final = re.compile(_STRING + rb"|[{}\[\],:]", re.DOTALL)
-_STRINGS: Final = re.compile(_STRING, re.DOTALL)
-_BRACKETS: Final = b"{[]}"
-_STEPS: Final = dict(zip(_BRACKETS, (1, 1, -1, -1), strict=True))
-_NO_BRACKETS: Final = bytes(set(range(256)) - set(_BRACKETS))
+_TOKEN: Final = re.compile(JSON_STRING + rb"|[{}\[\],:]", re.DOTALL)
 _SPACE: Final = b" \t\n\r"
+#: One link of a Link header with its parameters (RFC 8288).
+_LINK: Final = re.compile(r"<([^>]*)>((?:\s*;\s*[^,;=]+(?:=(?:\"[^\"]*\"|[^,;]*))?)*)")
+_NEXT: Final = re.compile(r";\s*rel\s*=\s*\"?[^\";]*\bnext\b", re.IGNORECASE)
 
 
 class ParsedPage(NamedTuple):
-    """What one answer holds. `next_cursor` is None on the last page."""
+    """What one answer holds. `next_cursor` is None on the last page: an id, or the URL of the next page."""
 
     records: list[PageRecord]
     rejected: list[RejectedRecord]
@@ -37,7 +46,8 @@ class ParsedPage(NamedTuple):
 
 
 class Envelope(NamedTuple):
-    """A list's raw objects, those that were rejected while it was split, and whether more follows."""
+    """A list's raw objects, those that were rejected while it was split, and whether more follows (where the list
+    itself says so)."""
 
     pieces: list[bytes]
     rejected: list[RejectedRecord]
@@ -45,193 +55,133 @@ class Envelope(NamedTuple):
 
 
 class PageParser:
-    """Parses the pages and by-id answers of one collection, or of a feed."""
+    """Parses the pages and by-id answers of one collection, as one kind of credential sees it."""
 
-    def __init__(self, collection: Collection) -> None:
-        self._pagination = collection.listing.pagination
-        self._envelope = _envelope_decoder(self._pagination)
+    def __init__(self, collection: Collection, listing: ListEndpoint) -> None:
+        self._pagination = listing.pagination
+        self._empty_statuses = listing.empty_statuses
+        self._decoder = _envelope_decoder(listing.pagination)
         self._read_record = record_reader(collection)
-        self._gone_field = collection.read.gone_field
+        self._read = collection.read
 
-    def parse_page(self, body: bytes) -> ParsedPage:
-        """Raises ProviderBroken if the body is no such list."""
-        envelope = split_envelope(body, self._pagination, self._envelope)
+    def parse_page(self, answer: Answer, *, within: str | None = None) -> ParsedPage:
+        """`within`: the ancestor's id that is put before each record's. Raises ProviderBroken if the body is no such
+        list."""
+        if answer.status in self._empty_statuses:
+            return ParsedPage([], [], None)
+        envelope = split_envelope(answer.body, self._pagination, self._decoder)
         records: list[PageRecord] = []
         rejected = envelope.rejected
+        last_key: str | None = None
         for piece in envelope.pieces:
             record = self._read_record(piece)
-            if isinstance(record, PageRecord):
-                records.append(record)
-            else:
+            if isinstance(record, RejectedRecord):
                 rejected.append(record)
-        if not envelope.more:
-            return ParsedPage(records, rejected, None)
-        if not records:
-            raise ProviderBroken("says that more follows a page on which there is no record to go on from")
-        return ParsedPage(records, rejected, records[-1].upstream_id)
+                continue
+            last_key = record.upstream_id
+            record = record if within is None else _within(record, within)
+            (records if isinstance(record, PageRecord) else rejected).append(record)  # type: ignore[arg-type]
+        return ParsedPage(records, rejected, self._next_cursor(answer, envelope, last_key))
 
-    def parse_record(self, body: bytes) -> PageRecord | RejectedRecord | None:
+    def _next_cursor(self, answer: Answer, envelope: Envelope, last_key: str | None) -> str | None:
+        if not isinstance(self._pagination, CursorById):
+            return next_link(answer.headers.get("link", ""))
+        if not envelope.more:
+            return None
+        if last_key is None:
+            raise ProviderBroken("says that more follows a page on which there is no record to go on from")
+        return last_key
+
+    def parse_record(self, body: bytes, *, within: str | None = None) -> PageRecord | RejectedRecord | None:
         """One record read by id; None if the answer says that it is deleted. Raises ProviderBroken if it is none."""
         data = body.strip(_SPACE)
         if not data.startswith(b"{"):
             raise ProviderBroken("answered a read by id with something that is no JSON object")
-        if not _is_utf8(data):  # the fast way does not look into what it passes over
+        if not is_utf8(data):  # the fast way does not look into what it passes over
             return RejectedRecord(data, "is not UTF-8")
-        if self._gone_field is not None and _is_gone(data, self._gone_field):
+        if self._read is not None and _is_gone(data, self._read):
             return None
-        return self._read_record(data)
+        record = self._read_record(data)
+        return record if within is None or isinstance(record, RejectedRecord) else _within(record, within)
 
 
-def split_envelope(body: bytes, pagination: CursorById, decoder: "msgspec.json.Decoder[Any] | None" = None) -> Envelope:
+def split_envelope(body: bytes, pagination: Pagination, decoder: "msgspec.json.Decoder[Any] | None" = None) -> Envelope:
     """The raw objects of a list and whether more follows. Raises ProviderBroken if the body is no such list."""
+    if isinstance(pagination, OneObject):
+        return _one_object(body)
     decoder = decoder or _envelope_decoder(pagination)
     try:
         body.decode("utf-8")
         envelope = decoder.decode(body)
     except (msgspec.DecodeError, ValueError, RecursionError):
         return _split_tolerantly(body, pagination)
+    if isinstance(envelope, list):
+        return Envelope([bytes(raw) for raw in envelope], [], False)
     return Envelope([bytes(raw) for raw in envelope.records], [], envelope.more)
 
 
-def _envelope_decoder(pagination: CursorById) -> "msgspec.json.Decoder[Any]":
-    struct = msgspec.defstruct(
-        "ListEnvelope",
-        [("records", list[msgspec.Raw]), ("more", bool)],
-        rename={"records": pagination.records_field, "more": pagination.more_field},
-    )
-    return msgspec.json.Decoder(struct)
+def next_link(header: str) -> str | None:
+    """The URL of the next page in a Link header."""
+    return next((url for url, parameters in _LINK.findall(header) if _NEXT.search(parameters)), None)
 
 
-def record_reader(collection: Collection) -> Callable[[bytes], PageRecord | RejectedRecord]:
-    """A function that reads key, times and version of a collection's record, which is UTF-8.
+def _within(record: PageRecord, ancestor_id: str) -> PageRecord | RejectedRecord:
+    upstream_id = qualified(ancestor_id, record.upstream_id)
+    fault = id_fault(upstream_id)
+    return record._replace(upstream_id=upstream_id) if fault is None else RejectedRecord(record.data, fault)
 
-    Only a key is needed: a time that is none is no time.
-    """
-    number = int | float | None
-    fields: list[Any] = [("key", str | int, msgspec.field(name=collection.key))]
-    for name, source in (("created", collection.created), ("updated", collection.updated)):
-        if source is not None:
-            fields.append((name, number, msgspec.field(name=source, default=None)))
-    if collection.version is not None:
-        fields.append(("version", int | None, msgspec.field(name=collection.version, default=None)))
-    head: type[Any] = msgspec.defstruct("RecordHead", fields)
-    decode = msgspec.json.Decoder(head).decode
-    has_created, has_updated = collection.created is not None, collection.updated is not None
-    has_version = collection.version is not None
 
-    def read(data: bytes) -> PageRecord | RejectedRecord:
+def _one_object(body: bytes) -> Envelope:
+    data = body.strip(_SPACE)
+    if not data.startswith(b"{"):
+        raise ProviderBroken("answered with something that is no JSON object")
+    if not is_utf8(data):
+        return Envelope([], [RejectedRecord(data, "is not UTF-8")], False)
+    return Envelope([data], [], False)
+
+
+def _envelope_decoder(pagination: Pagination) -> "msgspec.json.Decoder[Any]":
+    records_field = None if isinstance(pagination, OneObject) else pagination.records_field
+    if records_field is None:
+        return msgspec.json.Decoder(list[msgspec.Raw])
+    fields: list[Any] = [("records", list[msgspec.Raw], msgspec.field(name=records_field))]
+    if isinstance(pagination, CursorById):
+        fields.append(("more", bool, msgspec.field(name=pagination.more_field)))
+    else:
+        fields.append(("more", bool, msgspec.field(name="", default=False)))
+    return msgspec.json.Decoder(msgspec.defstruct("ListEnvelope", fields))
+
+
+def _is_gone(data: bytes, read: ReadById) -> bool:
+    looks_for = [(read.gone_field, b"true", True), (read.gone_when_null, b"null", None)]
+    for name, raw, value in looks_for:
+        if name is None or name.encode() not in data:
+            continue
         try:
-            record = decode(data)
-            upstream_id = str(record.key)
-        except (msgspec.DecodeError, ValueError, RecursionError):
-            return _read_tolerantly(data, collection)
-        fault = _id_fault(upstream_id) or _nesting_fault(data)
-        if fault is not None:
-            return RejectedRecord(data, fault)
-        return PageRecord(
-            upstream_id,
-            data,
-            _microseconds(record.created) if has_created else None,
-            _microseconds(record.updated) if has_updated else None,
-            record.version if has_version else None,
-        )
-
-    return read
+            fields = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
+            if name in fields and bytes(fields[name]) == raw:
+                return True
+        except (msgspec.DecodeError, RecursionError):
+            try:
+                found = decode_tolerantly(data)
+                if name in found and found[name] is value:
+                    return True
+            except (ValueError, RecursionError, TypeError):
+                continue
+    return False
 
 
-def _read_tolerantly(data: bytes, collection: Collection) -> PageRecord | RejectedRecord:
-    """What msgspec refuses may hold no more than a lone surrogate escape, or a time that is no number."""
-    fault = _nesting_fault(data)
-    if fault is not None:
-        return RejectedRecord(data, fault)
-    try:
-        fields = decode_tolerantly(data)
-    except (ValueError, RecursionError) as error:
-        return RejectedRecord(data, f"cannot be read as a record: {error}")
-    if not isinstance(fields, dict):
-        return RejectedRecord(data, "is no JSON object")
-    key = fields.get(collection.key)
-    if isinstance(key, bool) or not isinstance(key, str | int):
-        return RejectedRecord(data, f"has no {collection.key} that is a string or a whole number")
-    fault = _id_fault(str(key))
-    if fault is not None:
-        return RejectedRecord(data, fault)
-    version = fields.get(collection.version)
-    return PageRecord(
-        str(key),
-        data,
-        _microseconds(_number(fields.get(collection.created))),
-        _microseconds(_number(fields.get(collection.updated))),
-        version if isinstance(version, int) and not isinstance(version, bool) else None,
-    )
-
-
-def _number(value: Any) -> float | None:
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-
-def _microseconds(seconds: float | None) -> int | None:
-    """None for a time that no calendar holds."""
-    if seconds is None or not -62_135_596_800 <= seconds < 253_402_300_800:
-        return None
-    return round(seconds * 1_000_000)
-
-
-def _id_fault(upstream_id: str) -> str | None:
-    if not upstream_id:
-        return "its id is empty"
-    try:
-        size = len(upstream_id.encode())
-    except UnicodeEncodeError:
-        return "its id holds a lone surrogate"
-    if size > UPSTREAM_ID_BYTES:
-        return f"its id is {size} bytes long (at most {UPSTREAM_ID_BYTES})"
-    return "its id holds U+0000" if "\x00" in upstream_id else None
-
-
-def _nesting_fault(data: bytes) -> str | None:
-    if data.count(b"[") + data.count(b"{") <= NESTING_LIMIT:
-        return None
-    brackets = _STRINGS.sub(b"", data).translate(None, _NO_BRACKETS)
-    levels = max(accumulate(map(_STEPS.__getitem__, brackets)), default=0)
-    return f"is nested {levels} levels deep (at most {NESTING_LIMIT})" if levels > NESTING_LIMIT else None
-
-
-def decode_tolerantly(data: bytes) -> Any:
-    """Python's decoder takes lone surrogate escapes; raises ValueError for what is no JSON."""
-    return json.loads(data.decode("utf-8"), parse_constant=_refuse_constant, parse_int=_bounded_int)
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON")
-
-
-def _bounded_int(digits: str) -> int | float:
-    """Python refuses to convert thousands of digits; only ids and times are looked at."""
-    return int(digits) if len(digits) < 100 else float("inf")
-
-
-def _is_gone(data: bytes, gone_field: str) -> bool:
-    if gone_field.encode() not in data:
-        return False
-    try:
-        fields = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
-        return bytes(fields.get(gone_field, msgspec.Raw(b"false"))) == b"true"
-    except (msgspec.DecodeError, RecursionError):
-        try:
-            return decode_tolerantly(data).get(gone_field) is True
-        except (ValueError, RecursionError):
-            return False
-
-
-def _split_tolerantly(body: bytes, pagination: CursorById) -> Envelope:
+def _split_tolerantly(body: bytes, pagination: Pagination) -> Envelope:
     """Cuts the list out of the envelope by brackets and strings alone, then decodes what is left of the envelope."""
-    records_key = json.dumps(pagination.records_field).encode()
+    assert not isinstance(pagination, OneObject)
+    records_field = pagination.records_field
+    records_key = None if records_field is None else json.dumps(records_field).encode()
+    inside = 1 if records_key is None else 2  # how deep the list's brackets lie
     pieces: list[bytes] = []
     rejected: list[RejectedRecord] = []
     depth = 0
     list_start = list_end = piece_start = -1
-    last_string = b""
+    last_string: bytes | None = None
     for token in _TOKEN.finditer(body):
         text = token.group()
         mark = text[0]
@@ -239,39 +189,42 @@ def _split_tolerantly(body: bytes, pagination: CursorById) -> Envelope:
             last_string = text if depth == 1 else last_string
         elif mark in b"{[":
             depth += 1
-            if mark == 0x5B and depth == 2 and last_string == records_key and list_start < 0:
+            if mark == 0x5B and depth == inside and last_string == records_key and list_start < 0:
                 list_start, piece_start = token.start(), token.end()
         elif mark in b"}]":
             depth -= 1
-            if depth == 1 and list_start >= 0 and list_end < 0:
+            if depth == inside - 1 and list_start >= 0 and list_end < 0:
                 list_end = token.end()
                 _cut(body[piece_start : token.start()], pieces, rejected)
-        elif mark == 0x2C and depth == 2 and list_start >= 0 and list_end < 0:
+        elif mark == 0x2C and depth == inside and list_start >= 0 and list_end < 0:
             _cut(body[piece_start : token.start()], pieces, rejected)
             piece_start = token.end()
     if depth != 0 or list_end < 0:
-        raise ProviderBroken(f"answered with something that is no list of {pagination.records_field}")
+        raise ProviderBroken(
+            f"answered with something that is no list{f' of {records_field}' if records_field else ''}"
+        )
+    left = body[:list_start] + b"[]" + body[list_end:]
+    return Envelope(pieces, rejected, _says_more(left, pagination))
+
+
+def _says_more(envelope: bytes, pagination: Pagination) -> bool:
     try:
-        envelope = decode_tolerantly(body[:list_start] + b"[]" + body[list_end:])
-        more = envelope[pagination.more_field]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise ProviderBroken(f"answered with a list that does not say {pagination.more_field}") from None
+        fields = decode_tolerantly(envelope)
+    except (ValueError, RecursionError):
+        raise ProviderBroken("answered with something that is no JSON around its list") from None
+    if not isinstance(pagination, CursorById):
+        return False
+    more = fields.get(pagination.more_field) if isinstance(fields, dict) else None
+    if more is None:
+        raise ProviderBroken(f"answered with a list that does not say {pagination.more_field}")
     if not isinstance(more, bool):
         raise ProviderBroken(f"answered {pagination.more_field} that is neither true nor false")
-    return Envelope(pieces, rejected, more)
+    return more
 
 
 def _cut(piece: bytes, pieces: list[bytes], rejected: list[RejectedRecord]) -> None:
     piece = piece.strip(_SPACE)
-    if not _is_utf8(piece):
+    if not is_utf8(piece):
         rejected.append(RejectedRecord(piece, "is not UTF-8"))
     elif piece:
         pieces.append(piece)
-
-
-def _is_utf8(data: bytes) -> bool:
-    try:
-        data.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True

@@ -6,21 +6,30 @@ collection is at fault. The engine interprets it; nothing here does I/O.
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import msgspec
 
-Method = Literal["feed", "incremental", "sweep", "ids", "none"]
+from springline.domain.secrets import Secret
+
+#: How changes are found. `parent`: its parent's change tells. `none`: there are no such changes.
+Method = Literal["feed", "incremental", "parent", "sweep", "none"]
+TimeFormat = Literal["unix", "iso8601"]
 FieldType = Literal["string", "boolean", "integer", "strings"]
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """A request to a provider, before authentication. `path` starts with a slash; `query` keeps its order."""
+    """A request to a provider, before authentication. `path` starts with a slash; `query` keeps its order. `body` is
+    sent as it is: its type stands in `headers`. `answers` are statuses besides 2xx that are an answer to it, not an
+    error."""
 
     method: str = "GET"
     path: str
     query: tuple[tuple[str, str], ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    answers: tuple[int, ...] = ()
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,6 +113,43 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     label: str | None = None
 
 
+class Obtained(msgspec.Struct, frozen=True, kw_only=True):
+    """An access token. `expires_at` is by the provider's clock; None: it does not expire. `rotated` are properties of
+    the credential that were replaced with it: a refresh token that counts once."""
+
+    access_token: Secret
+    expires_at: datetime | None = None
+    rotated: Mapping[str, Secret] = {}
+
+
+class Grant(msgspec.Struct, frozen=True, kw_only=True):
+    """How an access token is obtained, where a credential's properties open nothing by themselves (I8).
+
+    `request` makes the request from the properties and from the OAuth app's fields (both in clear, empty without an
+    app) and the time, which is the provider's: where its answers' `Date` shows that ours is wrong, it is asked again
+    with the right one. `read` takes a 2xx answer and the provider's time; some APIs refuse with a 200, so it may raise.
+    `classify` says what every other answer means. All speak in errors of `domain.errors`: CredentialDead
+    (`is_doubtful` where a race can bring it about) and AppRefused end the grant, every other passes.
+    `app_fields` are what it needs of an OAuth app. `base_url` is where tokens are given out, if that is not the API
+    itself.
+    """
+
+    app_fields: tuple[str, ...] = ()
+    request: Callable[[Mapping[str, Any], Mapping[str, Any], datetime], Request]
+    read: Callable[[Answer, datetime], Obtained]
+    classify: Callable[[Request, Answer], Exception]
+    base_url: str | None = None
+
+
+class OAuthAppFields(msgspec.Struct, frozen=True, kw_only=True):
+    """What an OAuth app of a provider has beside its client id and secret. `stands_for_secret` are the fields that
+    together make the client secret dispensable. `refuse` names a field that cannot be, and says why."""
+
+    fields: tuple[CredentialField, ...]
+    stands_for_secret: tuple[str, ...] = ()
+    refuse: Callable[[Mapping[str, Any]], tuple[str, str] | None] = lambda fields: None
+
+
 class CredentialKind(msgspec.Struct, frozen=True, kw_only=True):
     """One way to be let in.
 
@@ -114,7 +160,8 @@ class CredentialKind(msgspec.Struct, frozen=True, kw_only=True):
     data sets the credential opens, where it has several. `identity_of` adds to the identity what distinguishes keys of
     one account that can see different things.
     `rate_limit` is the allotment of a sync of such a credential; `limits` are the provider's own, on which all that is
-    done with the credential draws. Without properties they are the strictest.
+    done with the credential draws. Without properties they are the strictest. `grant` says how its access token is
+    obtained: `headers` then finds it among the properties, as `access_token`.
     """
 
     name: str
@@ -130,6 +177,17 @@ class CredentialKind(msgspec.Struct, frozen=True, kw_only=True):
     refuse: Callable[[Mapping[str, Any]], str | None] = lambda properties: None
     rate_limit: Callable[[Mapping[str, Any]], RateLimit]
     limits: Callable[[Mapping[str, Any]], tuple[LimitWindow, ...]] = lambda properties: ()
+    grant: Grant | None = None
+
+    @property
+    def app_fields(self) -> tuple[str, ...]:
+        """What such a credential needs of an OAuth app; empty: it needs none."""
+        return () if self.grant is None else self.grant.app_fields
+
+    @property
+    def needs_app(self) -> bool:
+        """Whether such a credential works only with an OAuth app."""
+        return bool(self.app_fields)
 
     @property
     def secret_names(self) -> frozenset[str]:
@@ -145,27 +203,97 @@ class CursorById(msgspec.Struct, frozen=True, kw_only=True):
     more_field: str = "has_more"
 
 
+class LinkPages(msgspec.Struct, frozen=True, kw_only=True):
+    """A list whose next page is named by the answer's `Link` header (RFC 8288, rel="next"). The records are the answer
+    itself, or its field `records_field`."""
+
+    size: tuple[str, int]
+    records_field: str | None = None
+
+
+class OneObject(msgspec.Struct, frozen=True, kw_only=True):
+    """No list: the answer is the one record that there is."""
+
+
+Pagination = CursorById | LinkPages | OneObject
+
+
+class TimeBound(msgspec.Struct, frozen=True, kw_only=True):
+    """A query parameter that leaves out the records before a time (inclusive: what is of this very time is listed).
+    It compares the collection's updated time, or its created time where it has no other."""
+
+    parameter: str
+    format: TimeFormat
+
+
 class ListEndpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """Where all records of a collection are listed. `until` is the query parameter that bounds the creation time (Unix
-    seconds, inclusive): with it a walk whose cursor was deleted is taken up where it stood."""
+    """Where all records of a collection are listed; of a child collection: those of one parent.
+
+    `path` and the values of `query` are templates (see `Collection`). `until` is the query parameter that bounds the
+    creation time (Unix seconds, inclusive): with it a walk whose cursor was deleted is taken up where it stood. `since`
+    bounds the time from below.
+    `conditional`: the answer has an `ETag`, and is 304 to a request that names it. `empty_statuses` are answers that
+    stand for an empty list.
+    """
 
     path: str
     query: tuple[tuple[str, str], ...] = ()
-    pagination: CursorById
+    headers: tuple[tuple[str, str], ...] = ()
+    pagination: Pagination
     until: str | None = None
+    since: TimeBound | None = None
+    conditional: bool = False
+    empty_statuses: tuple[int, ...] = ()
 
 
 class ReadById(msgspec.Struct, frozen=True, kw_only=True):
-    """How one record is read. `path` holds `{id}`. `gone_field`: a true value there says "deleted" in a 200."""
+    """How one record is read. `path` is a template. A 200 says "deleted" where `gone_field` is true, or where
+    `gone_when_null` is null.
+
+    `only_proves`: the answer has other fields than the list's. It says whether the record is there, and is never
+    stored: the two shapes in turn would look like a change each time.
+    `answers_unlisted`: it also answers for what is no longer this account's (a public repository that was taken from
+    it). So it cannot prove that a record is still there: what two completed sweeps in a row did not see is gone.
+    """
 
     path: str
     gone_field: str | None = None
+    gone_when_null: str | None = None
+    only_proves: bool = False
+    answers_unlisted: bool = False
+
+
+class Incremental(msgspec.Struct, frozen=True, kw_only=True):
+    """How records are listed that are new or have changed since a time: from a bound on (`ListEndpoint.since`, where it
+    has one, with `query` in addition), or else newest first until one is older.
+
+    `ascending`: the answer is sorted by that time, oldest first. A record may appear up to `late_arrival` after its
+    time, or change again without a new one.
+    """
+
+    query: tuple[tuple[str, str], ...] = ()
+    ascending: bool = False
+    late_arrival: timedelta = timedelta(minutes=5)
+
+
+class Parent(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose share of a child collection a partition is.
+
+    `field` names where a record holds its parent's id. `tells`: a change of the parent can mean that its children have
+    changed, so that their list is read again.
+    """
+
+    collection: str
+    field: str | None = None
+    tells: bool = False
 
 
 class FeedMembership(msgspec.Struct, frozen=True, kw_only=True):
-    """Which events of the provider's feed name records of this collection."""
+    """Which events of the provider's feed name records of this collection. `parent` is the path, in the event, of the
+    id of a parent whose list is to be read again; without it the event names the record itself."""
 
     types: tuple[str, ...]
+    parent: tuple[str, ...] = ()
 
 
 class Detection(msgspec.Struct, frozen=True, kw_only=True):
@@ -177,22 +305,49 @@ class Detection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Collection(msgspec.Struct, frozen=True, kw_only=True):
-    """One kind of object. Times are named by field: Unix seconds.
+    """One kind of object.
 
-    `version` names a field that grows with every change of an object, where the API has one.
+    Fields are named by their path in the record, with dots. `key` is its id: the first of several that it has. Where
+    that is unique only within a parent, `within` names the collection of the ancestor whose id is put before it.
+    `created` and `updated` are times in `time_format`. `version` names a field that grows with every change of an
+    object, where the API has one.
+
+    Paths and values of queries are templates: `{id}` stands for the record's own id, `{record.number}` for a field
+    of the record as it is stored, `{repository.name}` for a field of the ancestor in that collection,
+    `{credential.login}` for a property of the credential that is no secret.
     """
 
     name: str
     description: str
     listing: ListEndpoint
-    read: ReadById
-    key: str = "id"
+    listing_by_kind: Mapping[str, ListEndpoint] = {}
+    read: ReadById | None = None
+    key: str | tuple[str, ...] = "id"
+    within: str | None = None
+    parent: Parent | None = None
     created: str | None = None
     updated: str | None = None
+    time_format: TimeFormat = "unix"
     version: str | None = None
     feed: FeedMembership | None = None
+    incremental: Incremental | None = None
     detection: Detection
     longest_interval: timedelta = timedelta(seconds=60)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The fields that may hold the id, the best first."""
+        return (self.key,) if isinstance(self.key, str) else self.key
+
+    @property
+    def key_text(self) -> str:
+        """What upstream ids are made of, for people: `id`, `repository/name`."""
+        key = " or ".join(self.keys)
+        return key if self.within is None else f"{self.within}/{key}"
+
+    def listing_of(self, kind: str) -> ListEndpoint:
+        """Where a credential of this kind lists them."""
+        return self.listing_by_kind.get(kind, self.listing)
 
 
 class EventFeed(msgspec.Struct, frozen=True, kw_only=True):
@@ -232,6 +387,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     request_headers: tuple[tuple[str, str], ...] = ()
     request_id_header: str | None = None
     request_timeout_seconds: float = 30.0
+    oauth_app: OAuthAppFields | None = None
     classify: Callable[[Request, Answer], Exception]
     read_limits: Callable[[Request, Answer], tuple[LimitReading, ...]] = lambda request, answer: ()
 
@@ -264,13 +420,69 @@ def _faults(provider: Provider, collection: Collection) -> list[str]:
     faults = []
     if not re.fullmatch(r"[a-z][a-z0-9_]*", collection.name):
         faults.append("the name must be snake_case")
-    if "{id}" not in collection.read.path:
-        faults.append("the path that reads one record must hold {id}")
-    paths = (collection.listing.path, collection.read.path)
+    listings = (collection.listing, *collection.listing_by_kind.values())
+    paths = [listing.path for listing in listings]
+    ancestors = _ancestors(provider, collection)
+    if collection.read is not None:
+        paths.append(collection.read.path)
+        if "{id}" not in collection.read.path and "{record." not in collection.read.path:
+            faults.append("the path that reads one record must name it: {id}, or a field as {record.number}")
+        if collection.read.only_proves and collection.feed is not None:
+            faults.append("events name its records, and what reads one of them has another shape")
     faults += [f"the path {path} must start with a slash" for path in paths if not path.startswith("/")]
-    found = (*collection.detection.inserts, *collection.detection.updates, *collection.detection.deletes)
+    known = {"id", "record", "credential", *ancestors}
+    faults += [
+        f"the path {path} names {name}"
+        for path in paths
+        for name in placeholders(path)
+        if name.partition(".")[0] not in known
+    ]
+    faults += [
+        f"the query of {listing.path} names {name}"
+        for listing in listings
+        for _, value in listing.query
+        for name in placeholders(value)
+        if name.partition(".")[0] not in known - {"id", "record"}
+    ]
+    if collection.parent is not None and not ancestors:
+        faults.append(f"its parent {collection.parent.collection} must be a collection described before it")
+    if collection.within is not None and collection.within not in ancestors:
+        faults.append(f"its ids are unique within {collection.within}, which is no ancestor")
+    return faults + _detection_faults(provider, collection)
+
+
+def _detection_faults(provider: Provider, collection: Collection) -> list[str]:
+    faults = []
+    detection = collection.detection
+    found = {*detection.inserts, *detection.updates, *detection.deletes}
     if "feed" in found and (provider.feed is None or collection.feed is None):
         faults.append("it is said to be found by the feed, but names no events of one")
     if collection.feed is not None and "feed" not in found:
         faults.append("it names events of the feed that nothing uses")
+    if collection.feed is not None and not collection.feed.parent and collection.read is None:
+        faults.append("events name its records, but nothing reads one of them")
+    if ("incremental" in found) != (collection.incremental is not None):
+        faults.append("incremental stands either in its detection or in its description")
+    if collection.incremental is not None and collection.updated is None and collection.created is None:
+        faults.append("its changes are found by a time that it does not name")
+    if ("parent" in found) != (collection.parent is not None and collection.parent.tells):
+        faults.append("parent stands in its detection if, and only if, its parent tells")
     return faults
+
+
+def _ancestors(provider: Provider, collection: Collection) -> list[str]:
+    """The collections above one, the nearest first; empty if one of them is not described before its child."""
+    names = [each.name for each in provider.collections]
+    above: list[str] = []
+    while collection.parent is not None:
+        name = collection.parent.collection
+        if name not in names or names.index(name) >= names.index(collection.name):
+            return []
+        above.append(name)
+        collection = provider.collections[names.index(name)]
+    return above
+
+
+def placeholders(template: str) -> list[str]:
+    """What stands in braces."""
+    return re.findall(r"\{([^}]*)\}", template)

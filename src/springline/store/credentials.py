@@ -43,6 +43,7 @@ class CredentialStore:
         name: str | None,
         properties: Properties,
         metadata: Mapping[str, Any],
+        oauth_app_id: uuid.UUID | None = None,
     ) -> Credential:
         """A new credential. Raises AccountTaken."""
         credential_id = new_id()
@@ -60,6 +61,7 @@ class CredentialStore:
             sealed.content,
             sealed.key_id,
             metadata,
+            oauth_app_id,
         )
         if row is None:
             raise AccountTaken
@@ -115,9 +117,17 @@ class CredentialStore:
         return None if row is None else _credential(row)
 
     async def replace(
-        self, org_id: uuid.UUID, credential_id: uuid.UUID, *, account: str, secret_print: str, properties: Properties
+        self,
+        org_id: uuid.UUID,
+        credential_id: uuid.UUID,
+        *,
+        account: str,
+        secret_print: str,
+        properties: Properties,
+        oauth_app_id: uuid.UUID | None = None,
     ) -> Credential | None:
-        """Replaces the properties; health starts anew, and the syncs that use it take it up. Raises AccountTaken."""
+        """Replaces the properties; what was obtained with the old ones goes, health starts anew, and the syncs that use
+        it take it up. Raises AccountTaken."""
         sealed = self._seal(org_id, credential_id, properties)
         try:
             row = await self._database.fetch_row(
@@ -129,6 +139,7 @@ class CredentialStore:
                 properties.masked(),
                 sealed.content,
                 sealed.key_id,
+                oauth_app_id,
             )
         except asyncpg.UniqueViolationError:
             raise AccountTaken from None

@@ -19,7 +19,8 @@ class RecordWrite(NamedTuple):
     """A record to be written, or, with a `deleted_reason` other than live, to be published as gone.
 
     `as_of` is the stream's index known before the read that brought it was sent. `compared`: its content was found to
-    differ from what is stored, by a look that was later than `as_of`.
+    differ from what is stored, by a look that was later than `as_of`. `parent_no` is the record number of its parent;
+    0: it has none, or the one that is stored stays.
     """
 
     source_no: int
@@ -35,6 +36,7 @@ class RecordWrite(NamedTuple):
     deleted_reason: DeletedReason = DeletedReason.live
     evidence: Evidence = Evidence.none
     compared: bool = False
+    parent_no: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +77,21 @@ class StoredPrint(NamedTuple):
     raw_print: int
     content_print: int | None
     deleted: bool
+    parent_no: int = 0
+
+
+class StoredHold(NamedTuple):
+    """What was decided about a hold (`held`: nothing yet, `applied`, `discarded`), and how many records it concerns."""
+
+    status: str
+    concerns: int
+
+
+class HeldDeletions(NamedTuple):
+    """What was decided about deletions, and why they were held."""
+
+    status: str
+    reason: str
 
 
 class PageRefused(Exception):
@@ -111,6 +128,7 @@ class PageStore:
                 [number for number, _, _ in rows],
                 [page.sync_no for _, page, _ in rows],
                 [record.source_no for _, _, record in rows],
+                [record.parent_no for _, _, record in rows],
                 [record.upstream_id for _, _, record in rows],
                 [record.raw_print for _, _, record in rows],
                 [record.content_print for _, _, record in rows],
@@ -145,7 +163,7 @@ class PageStore:
         )
         return {
             row["ord"] - 1: StoredPrint(
-                row["record_no"], row["raw_print"], row["content_print"], row["deleted_reason"] > 0
+                row["record_no"], row["raw_print"], row["content_print"], row["deleted_reason"] > 0, row["parent_no"]
             )
             for row in rows
         }
@@ -169,11 +187,26 @@ class PageStore:
         reason: str,
         content: bytes,
         content_print: int,
+        count: int = 1,
     ) -> None:
-        """Keeps back a record or page that cannot be written, with the reason."""
+        """Keeps back what cannot be written, or is not to be yet, with the reason; what is held already is held with
+        the newest reason and count, undecided if these have grown."""
         await self._database.execute(
-            self._sql["hold"], stream_no, uuid.uuid4(), sync_no, source_no, kind, reason, content, content_print
+            self._sql["hold"], stream_no, uuid.uuid4(), sync_no, source_no, kind, reason, content, content_print, count
         )
+
+    async def find_hold(self, stream_no: int, source_no: int, content_print: int) -> StoredHold | None:
+        row = await self._database.fetch_row(self._sql["find_hold"], stream_no, source_no, content_print)
+        return None if row is None else StoredHold(row["status"], row["count"])
+
+    async def release_hold(self, stream_no: int, source_no: int, content_print: int) -> None:
+        """Forgets a hold: its reason is over."""
+        await self._database.execute(self._sql["release_hold"], stream_no, source_no, content_print)
+
+    async def list_deletion_holds(self, stream_no: int, source_no: int) -> dict[int, HeldDeletions]:
+        """Deletions of a source that are held, decided or not, by print."""
+        rows = await self._database.fetch(self._sql["list_deletion_holds"], stream_no, source_no)
+        return {row["print"]: HeldDeletions(row["status"], row["reason"]) for row in rows}
 
     async def summarise_holds(self, stream_no: int, source_no: int) -> tuple[int, str | None]:
         """How many records and pages of a source are held, and why the last one was."""

@@ -34,6 +34,23 @@ class LiveRecord(NamedTuple):
     idx: int
 
 
+class StoredRecord(NamedTuple):
+    """A record with the number of its own parent, and its document."""
+
+    upstream_id: str
+    record_no: int
+    parent_no: int
+    idx: int
+    data: bytes
+
+
+class ParentChange(NamedTuple):
+    """A version of a parent; `is_gone`: it was deleted."""
+
+    record: StoredRecord
+    is_gone: bool
+
+
 class Aged(NamedTuple):
     """What a look at some versions found. `reached`: the last index looked at, None: there was nothing left."""
 
@@ -103,6 +120,39 @@ class RecordStore:
             rows = await self._database.fetch(self._sql["list_live"], stream_no, source_no, after, as_of, limit)
         return [LiveRecord(*row) for row in rows]
 
+    async def list_live_of_parent(
+        self, stream_no: int, source_no: int, parent_no: int, *, after: str, as_of: int, limit: int
+    ) -> list[LiveRecord]:
+        """Live records of one parent by upstream id, those that stood at this index and have not changed since."""
+        rows = await self._database.fetch(
+            self._sql["list_live_of_parent"], stream_no, source_no, parent_no, after, as_of, limit
+        )
+        return [LiveRecord(*row) for row in rows]
+
+    async def list_parents(self, stream_no: int, source_no: int, *, after: str, limit: int) -> list[StoredRecord]:
+        """Live records by upstream id, with their documents."""
+        rows = await self._database.fetch(self._sql["list_parents"], stream_no, source_no, after, limit)
+        return [StoredRecord(*row) for row in rows]
+
+    async def list_parent_changes(
+        self, stream_no: int, source_no: int, *, after_idx: int, limit: int
+    ) -> list[ParentChange]:
+        """Current versions above an index, in order, deleted ones too."""
+        rows = await self._database.fetch(self._sql["list_parent_changes"], stream_no, source_no, after_idx, limit)
+        return [ParentChange(StoredRecord(*row[:5]), row["deleted_reason"] > 0) for row in rows]
+
+    async def get_parent(self, stream_no: int, record_no: int) -> StoredRecord | None:
+        """None: there is no such record, or it is deleted."""
+        row = await self._database.fetch_row(self._sql["get_parent"], stream_no, record_no)
+        return None if row is None else StoredRecord(*row)
+
+    async def describe_records(
+        self, stream_no: int, source_no: int, upstream_ids: Sequence[str]
+    ) -> dict[str, StoredRecord]:
+        """What is stored of records, deleted or not, by upstream id."""
+        rows = await self._database.fetch(self._sql["describe_records"], stream_no, source_no, upstream_ids)
+        return {row["upstream_id"]: StoredRecord(*row) for row in rows}
+
     async def list_aged(self, stream_no: int, source_no: int, *, after_idx: int, before_us: int, limit: int) -> Aged:
         """(idx, upstream id) of live records whose own time is before a bound, among the next `limit` versions."""
         row = await self._database.fetch_row(self._sql["list_aged"], stream_no, source_no, after_idx, before_us, limit)
@@ -111,3 +161,8 @@ class RecordStore:
 
     async def count_live(self, stream_no: int, source_no: int, *, most: int) -> int:
         return int(await self._database.fetch_value(self._sql["count_live"], stream_no, source_no, most))
+
+    async def count_live_of_parent(self, stream_no: int, source_no: int, parent_no: int, *, most: int) -> int:
+        return int(
+            await self._database.fetch_value(self._sql["count_live_of_parent"], stream_no, source_no, parent_no, most)
+        )

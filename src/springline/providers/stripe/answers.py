@@ -1,5 +1,6 @@
 """What Stripe's error answers mean. docs.stripe.com/error-codes, docs.stripe.com/rate-limits, November 2026."""
 
+import re
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
@@ -22,6 +23,8 @@ from springline.providers.vocabulary import Answer, LimitReading, Request
 #: Stripe's Retry-After is not dependable: longer waits are not believed.
 LONGEST_WAIT_SECONDS = 300.0
 E = TypeVar("E", bound=ProviderError)
+# "Your account is not set up to use Issuing. Please visit … to get started.", with status 400.
+_SWITCHED_OFF = re.compile(r"\bnot (?:set up|enabled|signed up) (?:to use|for)\b", re.IGNORECASE)
 
 _PASSING = frozenset({409, 429, 500, 502, 503, 504})
 
@@ -74,11 +77,16 @@ def _by_status(request: Request, answer: Answer, error: _Error) -> ProviderError
         gone = error.code in ("account_invalid", "platform_api_key_expired") or "does not have access to account" in (
             error.message
         )
+        if gone and request.path.startswith("/v1/accounts/"):
+            # It is the connected account that this key no longer has; the key itself is well.
+            return _filled(NotFound, error, answer)
         return _filled(CredentialDead if gone else NotPermitted, error, answer)
     if error.code == "resource_missing" and error.param == "starting_after":
         return _filled(CursorLost, error, answer)
     if answer.status == 404:
         return _filled(NotFound, error, answer)
+    if answer.status == 400 and _SWITCHED_OFF.search(error.message):
+        return _filled(NotPermitted, error, answer)
     rejected = _filled(RequestRejected, error, answer)
     rejected.parameter = error.param
     return rejected

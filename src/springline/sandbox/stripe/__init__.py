@@ -3,10 +3,11 @@
 From the outside in:
 
 - `server` listens; `routes` takes a request through arrival, key, limits, faults and answer.
-- `resources` carries out the API's reads and writes; `control` and its neighbours are the sandbox's own API
-  (`/_sandbox/stripe`) to seed and change data and to inject faults.
+- `resources` carries out the API's reads and writes; `control` and `control_objects` are Stripe's part of the
+  sandbox's own API (`/_sandbox/stripe`): keys, limits, data. `springline.sandbox.common` has the rest of it.
 - `collections` describes each kind of object once: parameters, filters, what a write does.
-- `accounts`, `records`, `writes`, `events` hold the data; `keys`, `limits`, `idempotency`, `faults` the rest.
+- `accounts`, `records`, `writes`, `events` hold the data; `keys`, `limits`, `idempotency`,
+  `fault_effects` the rest.
 
 Everything lives in memory and is repeatable: ids and data come from the seed, time from a clock that is an
 argument.

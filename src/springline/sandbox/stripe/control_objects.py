@@ -6,9 +6,10 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from springline.sandbox.common.control import ControlError, read_order, reply
 from springline.sandbox.stripe import resources
-from springline.sandbox.stripe.collection import Collection
-from springline.sandbox.stripe.control import PREFIX, ControlError, chosen_account, read_order, reply
+from springline.sandbox.stripe.collection import Collection, Feature
+from springline.sandbox.stripe.control import PREFIX, chosen_account
 from springline.sandbox.stripe.forms import flatten
 from springline.sandbox.stripe.raw import RawError, read_raw
 from springline.sandbox.stripe.seeding import make_changes, seed_objects
@@ -31,17 +32,26 @@ class SeedOrder(msgspec.Struct, forbid_unknown_fields=True):
 class WriteOrder(msgspec.Struct, forbid_unknown_fields=True):
     """`params` as the API takes them (JSON values), or `set`: fields put onto the object as they are.
 
-    `events: false` is a change that nothing tells of; `at` (Unix seconds) dates it.
+    `events: false` is a change that nothing tells of; `at` (Unix seconds) dates it. `parent` is whose a new
+    object is, where it does not show that itself.
     """
 
     params: dict[str, Any] | None = None
     set: dict[str, Any] | None = None
     events: bool = True
     at: int | None = None
+    parent: str | None = None
+
+
+class FeaturesOrder(msgspec.Struct, forbid_unknown_fields=True):
+    """Products of Stripe that an account has, or has not."""
+
+    connect: bool | None = None
+    issuing: bool | None = None
 
 
 class ChangesOrder(msgspec.Struct, forbid_unknown_fields=True):
-    """`count` made-up changes in these collections (default: all six); a `seed` repeats a history."""
+    """`count` made-up changes in these collections (default: all); a `seed` repeats a history."""
 
     count: int
     collections: list[str] | None = None
@@ -50,7 +60,7 @@ class ChangesOrder(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class ObjectControl:
-    """Handlers for /seed, /objects, /raw and /changes."""
+    """Handlers for /seed, /objects, /features, /raw and /changes."""
 
     def __init__(self, sandbox: StripeSandbox) -> None:
         self._sandbox = sandbox
@@ -65,6 +75,8 @@ class ObjectControl:
             web.get(one, self.show),
             web.post(one, self.update),
             web.delete(one, self.delete),
+            web.get(f"{PREFIX}/features", self.get_features),
+            web.post(f"{PREFIX}/features", self.set_features),
             web.put(f"{PREFIX}/raw/{{collection}}/{{id}}", self.put_raw),
         ]
 
@@ -110,14 +122,24 @@ class ObjectControl:
         return reply([asdict(change) for change in changes])
 
     async def dump(self, request: web.Request) -> web.Response:
-        """A JSON array of every object as a read by id returns it, newest first, canceled ones included."""
-        table = chosen_account(self._sandbox, request).tables[self._collection(request).name]
-        body = b"[" + b",".join(record.text for record in table) + b"]"
+        """A JSON array of every object as lists return it, in their order, canceled ones included.
+
+        `?parent=` asks for one parent's only. What has left its parent (a detached payment method) is in no
+        list and not here either.
+        """
+        account, collection = chosen_account(self._sandbox, request), self._collection(request)
+        account.catch_up()
+        table = account.tables[collection.name]
+        if "parent" in request.query:
+            table = table.of(request.query["parent"])
+        listed = [record.text for record in table if collection.parent is None or record.parent is not None]
+        body = b"[" + b",".join(listed) + b"]"
         return web.Response(body=body, headers={"Content-Type": "application/json"})
 
     async def show(self, request: web.Request) -> web.Response:
         """The object's exact text; 404 where there is none."""
         account, collection = chosen_account(self._sandbox, request), self._collection(request)
+        account.catch_up()
         record = account.tables[collection.name].get(request.match_info["id"])
         if record is None:
             raise ControlError("no such object", status=404)
@@ -129,19 +151,13 @@ class ObjectControl:
         order = await self._write_order(request)
         write = self._sandbox.write(account, now=order.at, events=order.events)
         if order.set is None:
-            answer = resources.create(collection, flatten(order.params or {}), write=write)
+            answer = resources.create(collection, flatten(order.params or {}), write=write, parent_id=order.parent)
             return _written(answer.text())
-        new_id = write.new_id(collection.id_prefix, collection.id_length)
-        value = {
-            "id": new_id,
-            "object": collection.name,
-            "created": write.now,
-            "livemode": account.livemode,
-            **order.set,
-        }
+        own = {"created": write.now, "livemode": account.livemode} if not collection.fields else {}
+        value = {**write.blank(collection.name), **own, **order.set}
         if value["id"] in account.tables[collection.name]:
             raise ControlError("an object with this id exists", status=409)
-        return _written(pretty(write.insert(collection.name, value)))
+        return _written(pretty(write.insert(collection.name, value, parent=order.parent)))
 
     async def update(self, request: web.Request) -> web.Response:
         """Update as the API does (`params`), or put fields onto the object (`set`; metadata merges)."""
@@ -164,8 +180,9 @@ class ObjectControl:
         object_id = request.match_info["id"]
         events = request.query.get("events", "true") == "true"
         write = self._sandbox.write(account, events=events)
+        account.catch_up()
         if request.query.get("mode", "api") == "api":
-            return _written(resources.delete(collection, object_id, {}, write=write).text())
+            return _written(resources.take_out(collection, object_id, write=write).text())
         if object_id not in account.tables[collection.name]:
             raise ControlError("no such object", status=404)
         answer = write.remove(collection.name, {"id": object_id})
@@ -194,6 +211,22 @@ class ObjectControl:
         elif before.text != text:
             write.emit(f"{collection.event_prefix}.updated", collection.name, record, previous={})
         return reply({"id": object_id, "bytes": len(text), "events": write.emitted})
+
+    async def get_features(self, request: web.Request) -> web.Response:
+        features = chosen_account(self._sandbox, request).features
+        return reply({"connect": "connect" in features, "issuing": "issuing" in features})
+
+    async def set_features(self, request: web.Request) -> web.Response:
+        """Switch Connect or Issuing on or off for an account: off, its objects are refused as Stripe does."""
+        order = await read_order(request, FeaturesOrder)
+        features = chosen_account(self._sandbox, request).features
+        wanted: dict[Feature, bool | None] = {"connect": order.connect, "issuing": order.issuing}
+        for feature, on in wanted.items():
+            if on:
+                features.add(feature)
+            elif on is not None:
+                features.discard(feature)
+        return await self.get_features(request)
 
     async def _write_order(self, request: web.Request) -> WriteOrder:
         order = await read_order(request, WriteOrder)

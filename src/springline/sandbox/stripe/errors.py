@@ -75,6 +75,21 @@ def parameter_unsupported(param: str) -> StripeError:
     )
 
 
+def not_set_up(feature: str) -> StripeError:
+    """What an account hears of objects whose product it does not use."""
+    if feature == "issuing":
+        return StripeError(
+            "Your account is not set up to use Issuing. Please visit https://dashboard.stripe.com/issuing/overview "
+            "to get started."
+        )
+    return StripeError(
+        "Only Stripe Connect platforms can work with other accounts. If you specified a client_id parameter, make "
+        "sure it's correct. If you need to setup a Stripe Connect platform, you can do so at "
+        "https://dashboard.stripe.com/account/applications/settings.",
+        status=403,
+    )
+
+
 def unknown_url(method: str, path: str) -> StripeError:
     return StripeError(
         f"Unrecognized request URL ({method}: {path}). Please see https://stripe.com/docs or we can help at "

@@ -1,42 +1,23 @@
 """What faults do to a request: to what it sees, to its answer, to the connection."""
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
-from springline.sandbox.stripe.accounts import Account
-from springline.sandbox.stripe.answers import Answer, Chunk, Page, answer_error
-from springline.sandbox.stripe.errors import StripeError, resource_missing
-from springline.sandbox.stripe.faults import (
+from springline.sandbox.common.faults import (
     ActiveFault,
     BadRecordFault,
-    CutFault,
     EmptyPageFault,
     EndlessPageFault,
-    HalfJsonFault,
     HiddenRowsFault,
-    HtmlFault,
     LateRowsFault,
-    ResetFault,
     StalePageFault,
     StatusFault,
-    TimeoutFault,
 )
+from springline.sandbox.stripe.accounts import Account, Checkpoint
+from springline.sandbox.stripe.answers import Answer, Chunk, Page, answer_error
+from springline.sandbox.stripe.errors import StripeError, resource_missing
 from springline.sandbox.stripe.records import Record
 from springline.sandbox.stripe.resources import Sight
 from springline.sandbox.stripe.texts import parse, pretty
-
-_HTML = (
-    b"<!DOCTYPE html>\n<html><head><title>We will be back soon</title></head>\n"
-    b"<body><h1>Something went wrong on our side</h1></body></html>\n"
-)
-
-
-@dataclass(slots=True)
-class Outcome:
-    """How a request ends: with an answer, with the first `cut_at` bytes of one, or with a broken connection."""
-
-    answer: Answer | None
-    cut_at: int | None = None
 
 
 def sight(account: Account, fired: list[ActiveFault]) -> Sight:
@@ -47,7 +28,8 @@ def sight(account: Account, fired: list[ActiveFault]) -> Sight:
     for active in fired:
         fault = active.fault
         if isinstance(fault, StalePageFault) and active.picture is not None:
-            picture = active.picture.get((account.id, account.livemode))
+            pictures = cast("dict[tuple[str, bool], Checkpoint]", active.picture)
+            picture = pictures.get((account.id, account.livemode))
             if picture is not None:
                 tables, events = picture.tables, picture.events
         elif isinstance(fault, HiddenRowsFault):
@@ -77,39 +59,6 @@ def reshape(answer: Answer, fired: list[ActiveFault]) -> Answer:
         elif isinstance(fault, BadRecordFault):
             answer = _with_bad_record(answer, fault)
     return answer
-
-
-async def interrupt(fired: list[ActiveFault], *, applied: bool, path: str) -> Outcome | None:
-    """The outcome of the first fault that takes the answer's place, or None.
-
-    `applied` says whether the request has been carried out: faults wait for the one or the other moment.
-    """
-    for active in fired:
-        fault = active.fault
-        if not isinstance(fault, StatusFault | TimeoutFault | ResetFault | HtmlFault) or fault.applied != applied:
-            continue
-        if isinstance(fault, StatusFault):
-            return Outcome(_status_answer(fault, path=path))
-        if isinstance(fault, HtmlFault):
-            headers = {"Content-Type": "text/html; charset=utf-8"}
-            return Outcome(Answer(status=fault.status, body=_HTML, headers=headers))
-        if isinstance(fault, TimeoutFault):
-            await active.hold(fault.seconds)
-        return Outcome(None)
-    return None
-
-
-def spoil(answer: Answer, fired: list[ActiveFault]) -> Outcome:
-    """The answer on its way: whole, halved or cut off."""
-    for active in fired:
-        fault = active.fault
-        if isinstance(fault, CutFault):
-            return Outcome(answer, cut_at=int(len(answer.text()) * fault.share))
-        if isinstance(fault, HalfJsonFault):
-            body = answer.text()
-            half = body[: int(len(body) * fault.share)]
-            return Outcome(Answer(status=answer.status, body=half, headers=answer.headers))
-    return Outcome(answer)
 
 
 def _with_page(answer: Answer, page: Page) -> Answer:
@@ -171,7 +120,8 @@ _STRIPE_ERRORS = {
 }
 
 
-def _status_answer(fault: StatusFault, *, path: str) -> Answer:
+def status_answer(fault: StatusFault, *, path: str) -> Answer:
+    """A status as Stripe words it."""
     headers = {"Content-Type": fault.content_type, **fault.headers}
     if fault.retry_after is not None:
         headers["Retry-After"] = fault.retry_after

@@ -27,6 +27,8 @@ class Record:
     """When the object came to be here, by the sandbox's clock; `created` may say otherwise."""
     order: int
     """Position among objects of the same second."""
+    parent: str | None = None
+    """The id of the object that this one belongs to."""
 
     def value(self) -> Object:
         """A fresh copy as Python values."""
@@ -51,6 +53,7 @@ class Table:
     def __init__(self) -> None:
         self._rows: list[tuple[int, int, Record]] = []
         self._by_id: dict[str, Record] = {}
+        self._families: dict[str, Table] | None = None
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -71,6 +74,8 @@ class Table:
     def put(self, record: Record) -> None:
         """Add the record, or replace the version of the same id."""
         before = self._by_id.get(record.id)
+        if self._families is not None:
+            self._move(before, record)
         if before is not None and (before.created, before.order) == (record.created, record.order):
             self._rows[self._position(before)] = (record.created, record.order, record)
         else:
@@ -82,7 +87,17 @@ class Table:
     def remove(self, record_id: str) -> Record:
         record = self._by_id.pop(record_id)
         del self._rows[self._position(record)]
+        if self._families is not None:
+            self._move(record, None)
         return record
+
+    def of(self, parent: str) -> "Table":
+        """The parent's records, as a table to read."""
+        if self._families is None:
+            self._families = {}
+            for record in self._by_id.values():
+                self._move(None, record)
+        return self._families.get(parent) or Table()
 
     def drop_before(self, created: int) -> None:
         """Forget everything created before that second."""
@@ -91,6 +106,7 @@ class Table:
             for _, _, record in self._rows[:end]:
                 del self._by_id[record.id]
             del self._rows[:end]
+            self._families = None
 
     def copy(self) -> "Table":
         other = Table()
@@ -121,6 +137,16 @@ class Table:
             for record in self
             if all(record.fields.get(name, _MISSING) == value for name, value in values.items())
         ]
+
+    def _move(self, before: Record | None, after: Record | None) -> None:
+        assert self._families is not None
+        if before is not None and before.parent is not None and (after is None or after.parent != before.parent):
+            family = self._families[before.parent]
+            family.remove(before.id)
+            if not len(family):
+                del self._families[before.parent]
+        if after is not None and after.parent is not None:
+            self._families.setdefault(after.parent, Table()).put(after)
 
     def _collect(self, indexes: range, accepts: Callable[[Record], bool], enough: int) -> list[Record]:
         found = []

@@ -7,24 +7,19 @@ from urllib.parse import unquote_plus
 
 from aiohttp import web
 
+from springline.sandbox.common.faults import ActiveFault, LatencyFault, LatePageFault, StatusFault
+from springline.sandbox.common.outcomes import Outcome, interrupt, spoil
+from springline.sandbox.common.state import Arrival
 from springline.sandbox.stripe import resources
 from springline.sandbox.stripe.accounts import Account
 from springline.sandbox.stripe.answers import Answer, answer_error, answer_value
-from springline.sandbox.stripe.collection import Collection
 from springline.sandbox.stripe.delivery import deliver
-from springline.sandbox.stripe.errors import StripeError, unknown_url
-from springline.sandbox.stripe.fault_effects import (
-    Outcome,
-    ignores_cursor,
-    interrupt,
-    reshape,
-    sight,
-    spoil,
-)
-from springline.sandbox.stripe.faults import ActiveFault, LatencyFault, LatePageFault
+from springline.sandbox.stripe.errors import StripeError, not_set_up, unknown_url
+from springline.sandbox.stripe.fault_effects import ignores_cursor, reshape, sight, status_answer
 from springline.sandbox.stripe.forms import Form, read_form
 from springline.sandbox.stripe.keys import Key, masked
-from springline.sandbox.stripe.state import Arrival, StripeSandbox
+from springline.sandbox.stripe.paths import Target
+from springline.sandbox.stripe.state import StripeSandbox
 
 # Preview features come after the date: "2026-09-30.endive; custom_checkout_beta=v1".
 _VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(\.[a-z_]+)?(; ?[a-z0-9_]+=v\d+)*")
@@ -67,7 +62,7 @@ class Api:
     async def _outcome(self, request: web.Request, arrival: Arrival) -> Outcome:
         try:
             call = await self._read(request)
-            arrival.endpoint = f"{call.method} {_template(call.parts)}"
+            arrival.endpoint = f"{call.method} {self._sandbox.paths.template(call.parts)}"
             arrival.version = self._version(request)
             key = self._sandbox.keys.authenticate(request.headers)
             account = self._account(key, request)
@@ -117,7 +112,11 @@ class Api:
         for active in fired:
             if isinstance(active.fault, LatencyFault):
                 await active.hold(active.fault.ms / 1_000)
-        instead = await interrupt(fired, applied=False, path=call.path)
+
+        def error_answer(fault: StatusFault) -> Answer:
+            return status_answer(fault, path=call.path)
+
+        instead = await interrupt(fired, applied=False, error_answer=error_answer)
         if instead is not None:
             return instead
         answer = self._answer(call, arrival, fired, key=key, account=account)
@@ -126,7 +125,7 @@ class Api:
             answer.headers["Idempotency-Key"] = call.idempotency_key
             account.idempotent.keep(call.idempotency_key, answer)
         answer = reshape(answer, fired)
-        instead = await interrupt(fired, applied=True, path=call.path)
+        instead = await interrupt(fired, applied=True, error_answer=error_answer)
         if instead is not None:
             return instead
         for active in fired:
@@ -146,50 +145,59 @@ class Api:
         form = dict(call.form)
         if ignores_cursor(fired):
             form.pop("starting_after", None)
+        account.catch_up()
+        seen = sight(account, fired)
         match call.parts:
             case ("account",):
                 return answer_value(resources.account_value(account))
-            case ("accounts", account_id):
+            case ("accounts", account_id) if account_id not in account.tables["account"]:
                 return answer_value(self._visible_account(account_id, key, account))
             case ("balance",):
                 return answer_value(resources.balance_value(account))
             case ("events",):
                 key.check("event", writes=False, account_id=account.id)
-                return resources.read_events(form, sight=sight(account, fired))
+                return resources.read_events(form, sight=seen)
             case ("events", event_id):
                 key.check("event", writes=False, account_id=account.id)
-                return resources.read_event(event_id, form, sight=sight(account, fired))
-            case (_,):
-                kind = self._collection(call, key=key, account=account)
-                return resources.read_list(kind, form, account=account, sight=sight(account, fired))
-            case (_, object_id):
-                kind = self._collection(call, key=key, account=account)
-                return resources.read_one(kind, object_id, form, account=account, sight=sight(account, fired))
-        raise unknown_url(call.method, call.path)
+                return resources.read_event(event_id, form, sight=seen)
+        target = self._target(call, key=key, account=account)
+        kind, parent_id = target.collection, target.parent_id
+        if target.action is not None:
+            raise unknown_url(call.method, call.path)
+        if target.object_id is None:
+            return resources.read_list(kind, form, account=account, sight=seen, parent_id=parent_id)
+        return resources.read_one(kind, target.object_id, form, account=account, sight=seen, parent_id=parent_id)
 
     def _write_answer(self, call: Call, arrival: Arrival, *, key: Key, account: Account) -> Answer:
+        account.catch_up()
         write = self._sandbox.write(account, request_id=arrival.request_id, idempotency_key=call.idempotency_key)
-        match call.method, call.parts:
-            case "POST", (_,):
-                kind = self._collection(call, key=key, account=account)
-                return resources.create(kind, call.form, write=write)
-            case "POST", (_, object_id):
-                kind = self._collection(call, key=key, account=account)
-                return resources.update(kind, object_id, call.form, write=write)
-            case "POST", (_, object_id, action):
-                kind = self._collection(call, key=key, account=account)
-                return resources.act(kind, object_id, action, call.form, write=write)
-            case "DELETE", (_, object_id):
-                kind = self._collection(call, key=key, account=account)
-                return resources.delete(kind, object_id, call.form, write=write)
+        target = self._target(call, key=key, account=account)
+        kind, parent_id, form = target.collection, target.parent_id, call.form
+        if parent_id is not None and kind.parent is not None and not kind.parent.writes:
+            raise unknown_url(call.method, call.path)
+        match call.method, target.object_id, target.action:
+            case "POST", None, _:
+                return resources.create(kind, form, write=write, parent_id=parent_id)
+            case "POST", str(object_id), None:
+                return resources.update(kind, object_id, form, write=write, parent_id=parent_id)
+            case "POST", str(object_id), str(action):
+                return resources.act(kind, object_id, action, form, write=write)
+            case "DELETE", str(object_id), None:
+                return resources.delete(kind, object_id, form, write=write, parent_id=parent_id)
         raise unknown_url(call.method, call.path)
 
-    def _collection(self, call: Call, *, key: Key, account: Account) -> Collection:
-        kind = self._sandbox.by_path.get(call.parts[0])
-        if kind is None:
+    def _target(self, call: Call, *, key: Key, account: Account) -> Target:
+        target = self._sandbox.paths.find(call.parts)
+        if target is None:
             raise unknown_url(call.method, call.path)
-        key.check(kind.name, writes=call.method != "GET", account_id=account.id)
-        return kind
+        kind = target.collection
+        writes = call.method != "GET"
+        if target.parent_id is not None and kind.parent is not None:
+            key.check(kind.parent.collection, writes=False, account_id=account.id)
+        key.check(kind.name, writes=writes, account_id=account.id)
+        if kind.feature is not None and kind.feature not in account.features:
+            raise not_set_up(kind.feature)
+        return target
 
     async def _read(self, request: web.Request) -> Call:
         segments = request.rel_url.raw_path.strip("/").split("/")
@@ -231,12 +239,6 @@ class Api:
         if found is None:
             raise _no_access(key, account_id)
         return resources.account_value(found)
-
-
-def _template(parts: tuple[str, ...]) -> str:
-    """`/v1/customers/:id`: what a limit on an endpoint counts together."""
-    shown = [":id" if index == 1 else part for index, part in enumerate(parts)]
-    return "/v1/" + "/".join(shown)
 
 
 def _no_access(key: Key, account_id: str) -> StripeError:

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from springline.sandbox.stripe.control import PREFIX, Control, control_errors
-from springline.sandbox.stripe.control_faults import FaultControl
+from springline.sandbox.common.control import MachineControl
+from springline.sandbox.common.control_faults import FaultControl
+from springline.sandbox.common.faults import AnyFault
+from springline.sandbox.common.server import listen
+from springline.sandbox.stripe.control import PREFIX, Control, stripe_refusals
 from springline.sandbox.stripe.control_objects import ObjectControl
 from springline.sandbox.stripe.routes import Api
 from springline.sandbox.stripe.seeding import make_changes, seed_objects
 from springline.sandbox.stripe.state import StripeSandbox
-
-LARGEST_BODY_BYTES = 256 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,23 +48,13 @@ async def start_sandbox(
     Raises OSError where the address cannot be had.
     """
     sandbox = StripeSandbox(seed=seed, now=now, monotonic=monotonic)
-    app = web.Application(client_max_size=LARGEST_BODY_BYTES, middlewares=[control_errors])
-    app.add_routes(Control(sandbox).routes())
-    app.add_routes(FaultControl(sandbox).routes())
-    app.add_routes(ObjectControl(sandbox).routes())
-    app.router.add_route("*", "/{path:.*}", Api(sandbox).handle)
-    # Cancelled handlers: a client that went away must not be waited for.
-    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, host, port, backlog=1024)
-        await site.start()
-    except OSError:
-        await runner.cleanup()
-        raise
-    bound_host, bound_port = runner.addresses[0][:2]
-    shown = f"[{bound_host}]" if ":" in bound_host else bound_host
-    url = f"http://{shown}:{bound_port}"
+    routes = (
+        *MachineControl(sandbox).routes(),
+        *Control(sandbox).routes(),
+        *FaultControl(sandbox, AnyFault).routes(),
+        *ObjectControl(sandbox).routes(),
+    )
+    runner, url = await listen(routes, Api(sandbox).handle, host=host, port=port, middlewares=(stripe_refusals,))
     return RunningSandbox(url, url + PREFIX, sandbox, runner)
 
 
@@ -110,6 +101,8 @@ def fill(sandbox: StripeSandbox, *, customers: int) -> None:
         "subscription": customers // 10,
         "invoice": customers // 5,
     }
+    few = min(customers // 20, 100)
+    counts |= {kind.name: few for kind in sandbox.collections if kind.name not in counts}
     for name, count in counts.items():
         if customers:
             seed_objects(

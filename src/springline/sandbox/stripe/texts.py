@@ -1,25 +1,8 @@
 """JSON as Stripe writes it: two spaces a level, UTF-8 unescaped, a newline at the end of a body."""
 
-import json
-from typing import Any
+from springline.sandbox.common.texts import Object, parse, pretty
 
-import msgspec
-
-Object = dict[str, Any]
-"""One API object as Python values."""
-
-
-def pretty(value: Any) -> bytes:
-    """`value` with two-space indentation, keys in their given order."""
-    try:
-        return msgspec.json.format(msgspec.json.encode(value), indent=2)
-    except UnicodeEncodeError:
-        # A lone surrogate has no UTF-8 form; escaped it has one.
-        return json.dumps(value, indent=2, ensure_ascii=True).encode()
-
-
-def parse(text: bytes) -> Any:
-    return json.loads(text)
+__all__ = ["Object", "indented", "parse", "pretty"]
 
 
 def indented(text: bytes, *, spaces: int) -> bytes:

@@ -2,9 +2,9 @@
 -- A new credential; no row: the account has one of this kind.
 INSERT INTO credentials (
     credential_id, org_id, provider, kind, account, secret_print, name, properties, secrets, secret_key_id, metadata,
-    health)
+    oauth_app_id, health)
 VALUES (
-    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,
     jsonb_build_object('status', 'ok', 'notes', '[]'::jsonb, 'time', now()))
 ON CONFLICT (org_id, provider, kind, account) DO NOTHING
 RETURNING credential_no, credential_id, org_id, provider, kind, account, name, properties, oauth_app_id, metadata, health,
@@ -54,16 +54,19 @@ RETURNING credential_no, credential_id, org_id, provider, kind, account, name, p
     created_at, updated_at
 
 -- replace_credential --
--- Other properties; its syncs take them up.
+-- Other properties; its syncs take them up, and the token that was obtained with the old ones goes.
 WITH replaced AS (
     UPDATE credentials SET
-        account = $3, secret_print = $4, properties = $5, secrets = $6, secret_key_id = $7, updated_at = now(),
+        account = $3, secret_print = $4, properties = $5, secrets = $6, secret_key_id = $7, oauth_app_id = $8,
+        updated_at = now(),
         health = jsonb_build_object('status', 'ok', 'notes', '[]'::jsonb, 'time', now())
     WHERE org_id = $1 AND credential_id = $2
     RETURNING *
 ), taken_up AS (
     UPDATE syncs y SET config_version = y.config_version + 1
     FROM replaced r WHERE y.credential_no = r.credential_no
+), forgotten AS (
+    DELETE FROM grants g USING replaced r WHERE g.credential_no = r.credential_no
 )
 SELECT credential_no, credential_id, org_id, provider, kind, account, name, properties, oauth_app_id, metadata, health,
     created_at, updated_at

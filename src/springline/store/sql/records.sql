@@ -60,6 +60,60 @@ FROM records
 WHERE stream_no = $1 AND source_no = $2 AND upstream_id > $3 AND deleted_reason = 0
 ORDER BY upstream_id LIMIT $4
 
+-- list_live_of_parent --
+-- The same of one parent's records, as they stood at an index.
+SELECT upstream_id, record_no, idx
+FROM records
+WHERE stream_no = $1 AND source_no = $2 AND parent_no = $3 AND parent_no <> 0 AND upstream_id > $4
+    AND deleted_reason = 0 AND record_no <= $5 AND idx <= $5
+ORDER BY upstream_id LIMIT $6
+
+-- count_live_of_parent --
+-- Live records of one parent, counted up to $4.
+SELECT count(*) FROM (
+    SELECT 1 FROM records
+    WHERE stream_no = $1 AND source_no = $2 AND parent_no = $3 AND parent_no <> 0 AND deleted_reason = 0 LIMIT $4
+) n
+
+-- list_parents --
+-- Live records of a source by upstream id, with their documents: each is the parent of a partition.
+SELECT r.upstream_id, r.record_no, r.parent_no, r.idx, p.data
+FROM (
+    SELECT upstream_id, record_no, parent_no, idx FROM records
+    WHERE stream_no = $1 AND source_no = $2 AND upstream_id > $3 AND deleted_reason = 0
+    ORDER BY upstream_id LIMIT $4
+) r
+CROSS JOIN LATERAL (SELECT p.data FROM payloads p WHERE p.stream_no = $1 AND p.idx = r.idx LIMIT 1) p
+ORDER BY r.upstream_id
+
+-- list_parent_changes --
+-- The current versions of a source above an index, deleted ones too.
+SELECT p.upstream_id, p.record_no, r.parent_no, p.idx, p.data, p.deleted_reason
+FROM (
+    SELECT idx, record_no, upstream_id, data, deleted_reason FROM payloads
+    WHERE stream_no = $1 AND source_no = $2 AND idx > $3
+    ORDER BY idx LIMIT $4
+) p
+CROSS JOIN LATERAL (SELECT r.parent_no FROM records r WHERE r.stream_no = $1 AND r.record_no = p.record_no LIMIT 1) r
+ORDER BY p.idx
+
+-- get_parent --
+-- One live record by its number.
+SELECT r.upstream_id, r.record_no, r.parent_no, r.idx, p.data
+FROM records r
+CROSS JOIN LATERAL (SELECT p.data FROM payloads p WHERE p.stream_no = $1 AND p.idx = r.idx LIMIT 1) p
+WHERE r.stream_no = $1 AND r.record_no = $2 AND r.deleted_reason = 0
+
+-- describe_records --
+-- Records of a source by upstream id, with their documents, deleted or not.
+SELECT r.upstream_id, r.record_no, r.parent_no, r.idx, p.data
+FROM unnest($3::text[]) AS k (upstream_id)
+CROSS JOIN LATERAL (
+    SELECT r.* FROM records r
+    WHERE r.stream_no = $1 AND r.source_no = $2 AND r.upstream_id = k.upstream_id LIMIT 1
+) r
+CROSS JOIN LATERAL (SELECT p.data FROM payloads p WHERE p.stream_no = $1 AND p.idx = r.idx LIMIT 1) p
+
 -- list_aged --
 -- Of the next $5 versions of a source by index, the last index and those live ones whose own time is before a bound.
 WITH versions AS MATERIALIZED (

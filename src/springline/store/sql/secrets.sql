@@ -1,6 +1,9 @@
 -- list_used_keys --
 -- The keys that secrets in the database are encrypted with.
-SELECT DISTINCT secret_key_id AS key_id FROM credentials ORDER BY 1
+SELECT secret_key_id AS key_id FROM credentials
+UNION SELECT secret_key_id FROM oauth_apps
+UNION SELECT secret_key_id FROM grants WHERE secret_key_id IS NOT NULL
+ORDER BY 1
 
 -- list_proofs --
 -- The known text, encrypted with each of these keys.

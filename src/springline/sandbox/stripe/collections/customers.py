@@ -4,6 +4,8 @@ from random import Random
 
 from springline.sandbox.stripe.collection import Collection, Operation, equals
 from springline.sandbox.stripe.collections import samples
+from springline.sandbox.stripe.collections.customer_parts import note_balance
+from springline.sandbox.stripe.collections.payment_methods import detach_silently
 from springline.sandbox.stripe.collections.subscriptions import end_subscription
 from springline.sandbox.stripe.params import (
     Params,
@@ -89,14 +91,19 @@ def _create(write: Write, _: Object, params: Params) -> Object:
 
 
 def _update(write: Write, customer: Object, params: Params) -> Object:
+    before = customer["balance"]
     _assign(customer, params)
-    return write.replace("customer", customer)
+    write.replace("customer", customer)
+    if customer["balance"] != before:
+        note_balance(write, customer, amount=customer["balance"] - before)
+    return customer
 
 
 def _delete(write: Write, customer: Object, _: Params) -> Object:
     for subscription in write.having("subscription", customer=customer["id"]):
         if subscription["status"] != "canceled":
             end_subscription(write, subscription, reason="cancellation_requested")
+    detach_silently(write, customer["id"])
     return write.remove("customer", customer)
 
 

@@ -21,6 +21,7 @@ class Line:
     product: str | None = None
     subscription: str | None = None
     subscription_item: str | None = None
+    invoice_item: str | None = None
 
 
 def new_invoice(
@@ -130,8 +131,7 @@ def new_invoice(
 
 def with_lines(write: Write, invoice: Object, lines: Iterable[Line]) -> Object:
     """The invoice with these lines and the totals that follow."""
-    entries = [_line(write, invoice, line) for line in lines]
-    total = sum(entry["amount"] for entry in entries)
+    entries = [line_of(write, invoice, line) for line in lines]
     invoice["lines"] = {
         "object": "list",
         "data": entries,
@@ -139,13 +139,20 @@ def with_lines(write: Write, invoice: Object, lines: Iterable[Line]) -> Object:
         "total_count": len(entries),
         "url": f"/v1/invoices/{invoice['id']}/lines",
     }
+    return totalled(invoice)
+
+
+def totalled(invoice: Object) -> Object:
+    """The invoice with the totals that follow from its lines."""
+    total = sum(entry["amount"] for entry in invoice["lines"]["data"])
     for name in ("amount_due", "amount_remaining", "subtotal", "subtotal_excluding_tax", "total"):
         invoice[name] = total
     invoice["total_excluding_tax"] = total
     return invoice
 
 
-def _line(write: Write, invoice: Object, line: Line) -> Object:
+def line_of(write: Write, invoice: Object, line: Line) -> Object:
+    """One of the invoice's lines, not yet among them."""
     start, end = line.period or (write.now, write.now)
     parent = line.subscription and {
         "invoice_item_details": None,
@@ -158,6 +165,17 @@ def _line(write: Write, invoice: Object, line: Line) -> Object:
         },
         "type": "subscription_item_details",
     }
+    if line.invoice_item is not None:
+        parent = {
+            "invoice_item_details": {
+                "invoice_item": line.invoice_item,
+                "proration": False,
+                "proration_details": {"credited_items": None},
+                "subscription": None,
+            },
+            "subscription_item_details": None,
+            "type": "invoice_item_details",
+        }
     pricing = line.price and {
         "price_details": {"price": line.price, "product": line.product},
         "type": "price_details",

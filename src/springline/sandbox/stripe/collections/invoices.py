@@ -4,7 +4,13 @@ from random import Random
 
 from springline.sandbox.stripe.collection import Collection, Operation, equals
 from springline.sandbox.stripe.collections import samples
-from springline.sandbox.stripe.collections.invoice_shape import Line, new_invoice, with_lines
+from springline.sandbox.stripe.collections.invoice_shape import (
+    Line,
+    line_of,
+    new_invoice,
+    totalled,
+    with_lines,
+)
 from springline.sandbox.stripe.errors import StripeError
 from springline.sandbox.stripe.params import (
     Params,
@@ -56,7 +62,55 @@ def _create(write: Write, _: Object, params: Params) -> Object:
     currency = (params.get("currency") or customer["currency"] or "usd").lower()
     invoice = new_invoice(write, customer, currency=currency, reason="manual")
     _apply(write, invoice, params)
-    return write.insert("invoice", with_lines(write, invoice, params.get("lines", ())))
+    write.insert("invoice", with_lines(write, invoice, params.get("lines", ())))
+    return _with_pending_items(write, invoice) if params.get("pending_invoice_items_behavior") == "include" else invoice
+
+
+def _with_pending_items(write: Write, invoice: Object) -> Object:
+    """Put on the invoice what the customer owes besides."""
+    pending = write.having("invoice_item", customer=invoice["customer"], invoice=None)
+    for owed in reversed(pending):
+        if owed["currency"] == invoice["currency"]:
+            invoice["lines"]["data"].append(line_of(write, invoice, line_for(owed)))
+            write.replace("invoice_item", owed | {"invoice": invoice["id"]})
+    return write.replace("invoice", totalled(invoice))
+
+
+def line_for(owed: Object) -> Line:
+    """The line that bills an invoice item."""
+    return Line(
+        amount=owed["amount"],
+        description=owed["description"],
+        quantity=owed["quantity"],
+        period=(owed["period"]["start"], owed["period"]["end"]),
+        invoice_item=owed["id"],
+    )
+
+
+def editable(write: Write, invoice_id: str) -> Object:
+    """The draft whose lines may change. Raises StripeError `invoice_not_editable` for what is none."""
+    invoice = write.named("invoice", invoice_id, param="invoice")
+    if invoice["status"] != "draft":
+        raise StripeError("This invoice is no longer editable", code="invoice_not_editable", param="invoice")
+    return invoice
+
+
+def _add_lines(write: Write, invoice: Object, params: Params) -> Object:
+    editable(write, invoice["id"])
+    for given in params["lines"]:
+        amount, quantity = given.get("amount", 0), given.get("quantity", 1)
+        line = Line(amount=amount, description=given.get("description"), quantity=quantity)
+        invoice["lines"]["data"].append(line_of(write, invoice, line))
+    return write.replace("invoice", totalled(invoice))
+
+
+def remove_lines(write: Write, invoice: Object, params: Params) -> Object:
+    """Take lines off a draft."""
+    editable(write, invoice["id"])
+    named = {given["id"] for given in params["lines"]}
+    entries = invoice["lines"]["data"]
+    invoice["lines"]["data"] = [entry for entry in entries if entry["id"] not in named]
+    return write.replace("invoice", totalled(invoice))
 
 
 def _apply(write: Write, invoice: Object, params: Params) -> None:
@@ -207,6 +261,10 @@ INVOICE = Collection(
     id_prefix="in_1",
     id_length=23,
     event_prefix="invoice",
+    events=(
+        "created", "deleted", "finalization_failed", "finalized", "marked_uncollectible", "overdue", "paid",
+        "payment_action_required", "payment_failed", "payment_succeeded", "sent", "updated", "voided", "will_be_due",
+    ),
     filter_fields=("collection_method", "customer", "status", "subscription"),
     filters={
         "collection_method": equals("collection_method", choice(*_METHODS)),
@@ -216,9 +274,14 @@ INVOICE = Collection(
     unsupported_filters=frozenset({"customer_account", "due_date", "subscription"}),
     create=Operation(
         run=_create,
-        takes={**_TAKES, "currency": text(unsettable=False, max_length=3), "customer": text(unsettable=False)},
+        takes={
+            **_TAKES,
+            "currency": text(unsettable=False, max_length=3),
+            "customer": text(unsettable=False),
+            "pending_invoice_items_behavior": choice("exclude", "include"),
+        },
         unsupported=_UNSUPPORTED
-        | {"customer_account", "from_invoice", "pending_invoice_items_behavior", "subscription"},
+        | {"customer_account", "from_invoice", "subscription"},
     ),
     update=Operation(run=_update, takes=_TAKES, unsupported=_UNSUPPORTED),
     delete=Operation(run=_delete),
@@ -230,9 +293,27 @@ INVOICE = Collection(
             unsupported=frozenset({"forgive", "mandate", "source"}),
         ),
         "void": Operation(run=_void),
+        "add_lines": Operation(
+            run=_add_lines,
+            takes={
+                "lines": list_of(
+                    hash_of({"amount": integer(), "description": text(), "quantity": integer(least=0)}), most=250
+                )
+            },
+            needs=("lines",),
+        ),
+        "remove_lines": Operation(
+            run=remove_lines,
+            takes={
+                "lines": list_of(
+                    hash_of({"behavior": choice("delete", "unassign"), "id": text(unsettable=False)}, needs=("id",))
+                )
+            },
+            needs=("lines",),
+        ),
         "mark_uncollectible": Operation(run=_mark_uncollectible),
     },
     seed=_seed,
     sample_update=_sample_update,
     may_delete=lambda _, invoice: invoice["status"] == "draft" and invoice["parent"] is None,
-)
+)  # fmt: skip

@@ -5,7 +5,7 @@ from random import Random
 
 from springline.sandbox.stripe.collection import Collection, Operation, equals
 from springline.sandbox.stripe.collections import samples
-from springline.sandbox.stripe.collections.prices import price_of
+from springline.sandbox.stripe.collections.prices import changed_price, price_of
 from springline.sandbox.stripe.collections.products import create_product
 from springline.sandbox.stripe.errors import StripeError, already_exists, parameter_missing
 from springline.sandbox.stripe.params import (
@@ -106,15 +106,14 @@ def _update(write: Write, plan: Object, params: Params) -> Object:
         write.named("product", params["product"], param="product")
     assign(plan, params)
     write.replace("plan", plan)
-    if plan["id"] in write.account.tables["price"]:
-        write.replace("price", price_of(plan))
+    changed_price(write, plan)
     return plan
 
 
 def _delete(write: Write, plan: Object, _: Params) -> Object:
     stub = write.remove("plan", plan)
     if plan["id"] in write.account.tables["price"]:
-        write.remove("price", price_of(plan))
+        write.remove("price", plan)
     return stub
 
 

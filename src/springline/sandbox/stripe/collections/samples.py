@@ -2,6 +2,8 @@
 
 from random import Random
 
+from springline.sandbox.stripe.params import Params
+from springline.sandbox.stripe.texts import Object
 from springline.sandbox.stripe.writes import Write
 
 FIRST_NAMES = (
@@ -48,3 +50,27 @@ def some_id(write: Write, collection: str, rng: Random) -> str:
     seed = write.collection(collection).seed
     assert seed is not None
     return str(seed(write, rng)["id"])
+
+
+def some_value(write: Write, collection: str, rng: Random) -> Object:
+    """An object to build upon, as `some_id` finds it."""
+    return write.find(collection, some_id(write, collection, rng))
+
+
+def label(rng: Random) -> str:
+    """A short text that hardly comes twice."""
+    return f"{rng.choice(COMPANIES)} {rng.randrange(10**6)}"
+
+
+def last_digits(rng: Random) -> str:
+    return f"{rng.randrange(10_000):04d}"
+
+
+def labelled(rng: Random) -> Params:
+    """Parameters of an update that most objects take."""
+    return {"metadata": crm_metadata(rng)}
+
+
+def described(rng: Random) -> Params:
+    """The same for objects with a description."""
+    return {"description": f"{label(rng)}, changed", "metadata": crm_metadata(rng)}

@@ -1,5 +1,9 @@
-"""The plans within a subscription, and the invoice that bills them."""
+"""The plans within a subscription, the invoice that bills them, and the API that changes them one by one."""
 
+from random import Random
+
+from springline.sandbox.stripe.collection import Collection, Operation, Parent, equals
+from springline.sandbox.stripe.collections import samples
 from springline.sandbox.stripe.collections.invoice_shape import Line, new_invoice, with_lines
 from springline.sandbox.stripe.collections.invoices import finalize, pay
 from springline.sandbox.stripe.collections.periods import period_end
@@ -7,7 +11,7 @@ from springline.sandbox.stripe.collections.prices import price_of
 from springline.sandbox.stripe.errors import StripeError, parameter_missing, resource_missing
 from springline.sandbox.stripe.params import Params, assign, boolean, hash_of, integer, metadata, text
 from springline.sandbox.stripe.texts import Object
-from springline.sandbox.stripe.writes import Write
+from springline.sandbox.stripe.writes import Write, deleted_stub
 
 ITEM = hash_of(
     {
@@ -52,6 +56,17 @@ def changed_entries(write: Write, subscription: Object, given: list[Params]) -> 
         raise StripeError("A subscription must have at least one active plan.", param="items")
     _check(list(entries.values()))
     return list(entries.values())
+
+
+def put_entries(subscription: Object, entries: list[Object]) -> None:
+    """Make these the subscription's entries."""
+    subscription["items"] = {
+        "object": "list",
+        "data": entries,
+        "has_more": False,
+        "total_count": len(entries),
+        "url": f"/v1/subscription_items?subscription={subscription['id']}",
+    }
 
 
 def periods_of(subscription: Object) -> tuple[int, int]:
@@ -122,6 +137,11 @@ def _plan(write: Write, params: Params, *, name: str) -> Object:
     if kind not in params:
         raise parameter_missing(f"{name}[price]")
     record = write.account.tables["plan"].get(params[kind])
+    if record is None and params[kind] in write.account.tables["price"]:
+        raise StripeError(
+            "The price specified is set to `type=one_time` but this field only accepts prices with `type=recurring`.",
+            param=f"{name}[price]",
+        )
     if record is None:
         raise resource_missing(kind, params[kind], param=f"{name}[{kind}]", status=400)
     plan = record.value()
@@ -163,3 +183,115 @@ def _line(subscription: Object, entry: Object) -> Line:
         subscription=subscription["id"],
         subscription_item=entry["id"],
     )
+
+
+def _change(write: Write, subscription_id: str, change: Params) -> list[Object]:
+    """Change one entry as an update of the subscription would; returns all of them."""
+    subscription = write.named("subscription", subscription_id, param="subscription")
+    if subscription["status"] == "canceled":
+        raise StripeError("A canceled subscription can only update its cancellation_details and metadata.")
+    put_entries(subscription, changed_entries(write, subscription, [change]))
+    write.replace("subscription", subscription)
+    return list(subscription["items"]["data"])
+
+
+def _create_one(write: Write, _: Object, params: Params) -> Object:
+    given = {name: value for name, value in params.items() if name in _ENTRY}
+    return _change(write, params["subscription"], given)[-1]
+
+
+def _update_one(write: Write, entry: Object, params: Params) -> Object:
+    given = {name: value for name, value in params.items() if name in _ENTRY}
+    entries = _change(write, entry["subscription"], {"id": entry["id"], **given})
+    return next(other for other in entries if other["id"] == entry["id"])
+
+
+def _delete_one(write: Write, entry: Object, _: Params) -> Object:
+    _change(write, entry["subscription"], {"deleted": True, "id": entry["id"]})
+    return deleted_stub(write.collection("subscription_item"), entry["id"])
+
+
+def _is_running(write: Write, entry: Object) -> bool:
+    return bool(write.find("subscription", entry["subscription"])["status"] != "canceled")
+
+
+def _may_leave(write: Write, entry: Object) -> bool:
+    return _is_running(write, entry) and len(write.below("subscription_item", entry["subscription"])) > 1
+
+
+def _seed(write: Write, rng: Random) -> Object:
+    """One more plan on a running subscription, with the interval of the others."""
+    for _ in range(5):
+        subscription = samples.some_value(write, "subscription", rng)
+        if subscription["status"] != "canceled" and len(subscription["items"]["data"]) < MOST_ENTRIES:
+            break
+    else:
+        seed = write.collection("subscription").seed
+        assert seed is not None
+        subscription = seed(write, rng)
+    model = subscription["items"]["data"][0]["plan"]
+    create = write.collection("plan").create
+    assert create is not None
+    plan = create.run(
+        write,
+        {},
+        {
+            "amount": rng.randrange(100, 5_000),
+            "currency": model["currency"],
+            "interval": model["interval"],
+            "interval_count": model["interval_count"],
+            "nickname": samples.label(rng),
+            "product": model["product"],
+        },
+    )
+    return _create_one(
+        write, {}, {"plan": plan["id"], "quantity": rng.randrange(1, 20), "subscription": subscription["id"]}
+    )
+
+
+MOST_ENTRIES = 20
+_ENTRY = {
+    "metadata": metadata(),
+    "plan": text(unsettable=False),
+    "price": text(unsettable=False),
+    "quantity": integer(least=0),
+}
+_TAKES = {
+    **_ENTRY,
+    "payment_behavior": text(),
+    "proration_behavior": text(),
+}
+
+SUBSCRIPTION_ITEM = Collection(
+    name="subscription_item",
+    path="subscription_items",
+    parent=Parent(collection="subscription", field="subscription", embedded_as="items"),
+    id_prefix="si_",
+    id_length=14,
+    event_prefix="subscription_item",
+    events=(),
+    created_filter=False,
+    oldest_first=True,
+    filters={"subscription": equals("subscription", text(unsettable=False))},
+    list_needs=("subscription",),
+    create=Operation(
+        run=_create_one,
+        takes={**_TAKES, "subscription": text(unsettable=False)},
+        needs=("subscription",),
+        unsupported=frozenset({"billing_thresholds", "discounts", "price_data", "proration_date", "tax_rates"}),
+    ),
+    update=Operation(
+        run=_update_one,
+        takes={**_TAKES, "off_session": boolean()},
+        unsupported=frozenset({"billing_thresholds", "discounts", "price_data", "proration_date", "tax_rates"}),
+    ),
+    delete=Operation(
+        run=_delete_one,
+        takes={"clear_usage": boolean(), "proration_behavior": text()},
+        unsupported=frozenset({"payment_behavior", "proration_date"}),
+    ),
+    seed=_seed,
+    sample_update=lambda rng: {"metadata": samples.crm_metadata(rng), "quantity": rng.randrange(1, 50)},
+    may_update=_is_running,
+    may_delete=_may_leave,
+)

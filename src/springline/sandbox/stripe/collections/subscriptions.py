@@ -10,6 +10,7 @@ from springline.sandbox.stripe.collections.subscription_items import (
     changed_entries,
     new_entries,
     periods_of,
+    put_entries,
 )
 from springline.sandbox.stripe.errors import StripeError, parameter_missing, resource_missing
 from springline.sandbox.stripe.params import (
@@ -73,7 +74,7 @@ def _create(write: Write, _: Object, params: Params) -> Object:
     subscription = _blank(write, customer)
     entries = new_entries(write, subscription, params["items"], trial_end=trial_end)
     subscription["currency"] = entries[0]["plan"]["currency"]
-    _put_entries(subscription, entries)
+    put_entries(subscription, entries)
     if trial_end is not None:
         subscription |= {"status": "trialing", "trial_start": write.now, "trial_end": trial_end}
         subscription["billing_cycle_anchor"] = trial_end
@@ -140,16 +141,6 @@ def _blank(write: Write, customer: Object) -> Object:
     }
 
 
-def _put_entries(subscription: Object, entries: list[Object]) -> None:
-    subscription["items"] = {
-        "object": "list",
-        "data": entries,
-        "has_more": False,
-        "total_count": len(entries),
-        "url": f"/v1/subscription_items?subscription={subscription['id']}",
-    }
-
-
 def _trial_end(write: Write, params: Params) -> int | None:
     given = params.get("trial_end")
     if given == "now":
@@ -179,7 +170,7 @@ def _update(write: Write, subscription: Object, params: Params) -> Object:
     if subscription["status"] == "canceled" and params.keys() - {"metadata", "cancellation_details"}:
         raise StripeError("A canceled subscription can only update its cancellation_details and metadata.")
     if "items" in params:
-        _put_entries(subscription, changed_entries(write, subscription, params["items"]))
+        put_entries(subscription, changed_entries(write, subscription, params["items"]))
     if "trial_end" in params:
         end = _trial_end(write, params)
         subscription["trial_end"] = end if end is not None else write.now
@@ -238,6 +229,10 @@ SUBSCRIPTION = Collection(
     id_prefix="sub_1",
     id_length=23,
     event_prefix="customer.subscription",
+    events=(
+        "created", "deleted", "paused", "pending_update_applied", "pending_update_expired", "resumed",
+        "trial_will_end", "updated",
+    ),
     filter_fields=("collection_method", "customer", "status"),
     filters={
         "collection_method": equals("collection_method", choice(*_METHODS)),

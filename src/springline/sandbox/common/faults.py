@@ -9,8 +9,6 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from springline.sandbox.stripe.accounts import Checkpoint
-
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -39,7 +37,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class StatusFault(Fault, frozen=True, kw_only=True, tag="status"):
-    """An error status, with Stripe's body for it unless `body` is given. `retry_after` goes out as it stands."""
+    """An error status, with the provider's body for it unless `body` is given. `retry_after` goes out as it stands."""
 
     status: Annotated[int, msgspec.Meta(ge=200, le=599)] = 500
     body: str | None = None
@@ -155,9 +153,9 @@ class ActiveFault:
     """A fault in force, and what it has done so far."""
 
     id: str
-    fault: AnyFault
-    picture: Mapping[tuple[str, bool], Checkpoint] | None = None
-    """For a stale page: each account as it was."""
+    fault: Fault
+    picture: object | None = None
+    """For a stale page: the sandbox's data as it was."""
     matched: int = 0
     fired: int = 0
     released: asyncio.Event = field(default_factory=asyncio.Event)
@@ -194,7 +192,7 @@ class Faults:
         self._made = 0
         self.active: dict[str, ActiveFault] = {}
 
-    def add(self, fault: AnyFault, *, picture: Mapping[tuple[str, bool], Checkpoint] | None) -> ActiveFault:
+    def add(self, fault: Fault, *, picture: object | None) -> ActiveFault:
         self._made += 1
         active = ActiveFault(f"fault_{self._made}", fault, picture)
         self.active[active.id] = active

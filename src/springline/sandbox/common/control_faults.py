@@ -6,34 +6,34 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from springline.sandbox.stripe.control import PREFIX, ControlError, read_order, reply
-from springline.sandbox.stripe.faults import ActiveFault, AnyFault, StalePageFault
-from springline.sandbox.stripe.state import StripeSandbox
+from springline.sandbox.common.control import CONTROL, ControlError, read_order, reply
+from springline.sandbox.common.faults import ActiveFault, Fault, StalePageFault
+from springline.sandbox.common.state import Sandbox
 
 
 class FaultControl:
-    """Handlers for /faults."""
+    """Handlers for /faults. `kinds` is the union of the faults that this sandbox knows."""
 
-    def __init__(self, sandbox: StripeSandbox) -> None:
+    def __init__(self, sandbox: Sandbox, kinds: Any) -> None:
         self._sandbox = sandbox
+        self._kinds = kinds
 
     def routes(self) -> list[web.RouteDef]:
+        prefix = f"{CONTROL}/{self._sandbox.provider}"
         return [
-            web.post(f"{PREFIX}/faults", self.add),
-            web.get(f"{PREFIX}/faults", self.list_active),
-            web.delete(f"{PREFIX}/faults", self.clear),
-            web.get(f"{PREFIX}/faults/{{id}}", self.show),
-            web.delete(f"{PREFIX}/faults/{{id}}", self.remove),
-            web.post(f"{PREFIX}/faults/{{id}}/release", self.release),
-            web.get(f"{PREFIX}/faults/{{id}}/wait", self.wait),
+            web.post(f"{prefix}/faults", self.add),
+            web.get(f"{prefix}/faults", self.list_active),
+            web.delete(f"{prefix}/faults", self.clear),
+            web.get(f"{prefix}/faults/{{id}}", self.show),
+            web.delete(f"{prefix}/faults/{{id}}", self.remove),
+            web.post(f"{prefix}/faults/{{id}}/release", self.release),
+            web.get(f"{prefix}/faults/{{id}}/wait", self.wait),
         ]
 
     async def add(self, request: web.Request) -> web.Response:
         """Something goes wrong from now on; the body is a `Fault` with its `kind`."""
-        fault: AnyFault = await read_order(request, AnyFault)  # type: ignore[arg-type]
-        picture = None
-        if isinstance(fault, StalePageFault):
-            picture = {name: account.checkpoint() for name, account in self._sandbox.accounts.items()}
+        fault: Fault = await read_order(request, self._kinds)
+        picture = self._sandbox.picture() if isinstance(fault, StalePageFault) else None
         return reply(_shown(self._sandbox.faults.add(fault, picture=picture)), status=201)
 
     async def list_active(self, _: web.Request) -> web.Response:

@@ -1,0 +1,245 @@
+"""Polls: what is new or has changed since the last look, found by a collection's own updated (or created) time.
+
+A look goes back behind the last one: a little each time, since clocks and replicas differ, and now and then by the
+whole time that a record may appear late. What comes again unchanged costs a look-up.
+"""
+
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final, NamedTuple
+
+import msgspec
+
+from springline.domain.checkpoints import ListPlace, PollState, decode, encode
+from springline.domain.errors import CursorLost, NotFound, NotPermitted, RequestRejected
+from springline.domain.records import DetectedBy, PageRecord
+from springline.engine.lists import ListPage, ListReader, place_after, time_bound
+from springline.engine.partition_faults import PartitionFaults
+from springline.engine.partitions import WHOLE, Partition
+from springline.engine.quotas import Priority
+from springline.engine.session import CollectionSession, SyncSession
+from springline.providers.vocabulary import Incremental
+
+#: A quick look goes so far behind the last one.
+QUICK_OVERLAP_SECONDS: Final = 10
+#: The whole late-arrival bound is looked at again this often, and no oftener than a share of that bound.
+FULL_EVERY_SECONDS: Final = 30.0
+FULL_SHARE: Final = 1 / 240
+SHORTEST_INTERVAL_SECONDS: Final = 2.0
+#: A pause is this share of the time since the last change.
+QUIET_SHARE: Final = 0.02
+#: Of the quota, looks of one collection take at most this share while a backfill runs, and the other one afterwards.
+BACKFILL_POLL_SHARE: Final = 0.1
+POLL_SHARE: Final = 0.5
+#: A look that saw nothing is saved no more often than this.
+IDLE_SAVE_SECONDS: Final = 600
+#: A round over many partitions is saved so often.
+SAVE_EVERY_SECONDS: Final = 5.0
+_PARENTS_AT_ONCE: Final = 100
+_MOST_REMEMBERED: Final = 20_000
+#: A look is repeated in the same words for so long.
+_LONGEST_SAME_SECONDS: Final = 3600
+
+
+class _Look(NamedTuple):
+    """The last look at a partition that brought nothing: since when, and the answer's mark."""
+
+    since: int
+    etag: str
+
+
+class IncrementalPoll:
+    """Looks for what has changed in one collection."""
+
+    def __init__(self, session: SyncSession, part: CollectionSession, incremental: Incremental) -> None:
+        self._session = session
+        self._part = part
+        self._incremental = incremental
+        self._faults = PartitionFaults(session, part)
+        self.state = decode(session.checkpoints.get(part.poll_name), PollState)
+        self._looks: dict[int, _Look] = {}
+        self._full_at = float("-inf")
+        self._saved_at = float("-inf")
+        self._requests_a_round = 1
+        self.due_at = time.monotonic()
+
+    @property
+    def has_cutoff(self) -> bool:
+        """Whether the time from which changes are followed was taken; no backfill request goes before it."""
+        return self.state is not None
+
+    async def run(self) -> None:
+        """One look at everything. Raises the errors of `domain.errors`."""
+        requests = self._part.requests
+        changed_at = self._part.changed_at
+        if self.state is None:
+            await self._take_cutoff()
+        else:
+            await self._round(self.state)
+        self._requests_a_round = max(1, self._part.requests - requests)
+        quiet = time.monotonic() - max(changed_at, self._part.changed_at)
+        longest = self._part.collection.longest_interval.total_seconds()
+        interval = max(self._affordable_interval(), min(max(QUIET_SHARE * quiet, SHORTEST_INTERVAL_SECONDS), longest))
+        self._part.poll_interval = round(interval, 1)
+        self.due_at = time.monotonic() + interval
+
+    def _affordable_interval(self) -> float:
+        limit = self._session.quota.limit
+        polled = [part for part in self._session.collections.values() if part.collection.incremental is not None]
+        is_backfilling = any(part.phase == "backfill" for part in self._session.collections.values())
+        share = (BACKFILL_POLL_SHARE if is_backfilling else POLL_SHARE) / len(polled)
+        return self._requests_a_round * limit.interval / limit.allowed_requests / share
+
+    async def _take_cutoff(self) -> None:
+        """By the server's own clock; any answer tells it."""
+        session = self._session
+        if session.fetcher.clock.now() is None:
+            with suppress(NotPermitted, NotFound, RequestRejected):  # these told the time too
+                await session.fetcher.fetch(session.fetcher.check, Priority.poll)
+        await self._save(PollState(seen_to=self._now()))
+
+    def _now(self) -> int:
+        now = self._session.fetcher.clock.now()
+        return int(time.time()) if now is None else now
+
+    async def _round(self, state: PollState) -> None:
+        now = self._now()
+        if state.next_seen_to is None:
+            # A clock that has gone back: what it says now counts.
+            state = PollState(seen_to=min(state.seen_to, now), next_seen_to=now)
+            self._faults.begin()
+        late = self._incremental.late_arrival.total_seconds()
+        is_full = time.monotonic() - self._full_at >= max(FULL_EVERY_SECONDS, FULL_SHARE * late)
+        since = max(0, state.seen_to - int(max(late, QUICK_OVERLAP_SECONDS) if is_full else QUICK_OVERLAP_SECONDS))
+        self.state = state
+        if self._part.collection.parent is None:
+            await self._look(WHOLE, since, is_full=is_full)
+        else:
+            await self._look_at_all(since, is_full=is_full)
+        assert self.state is not None
+        assert self.state.next_seen_to is not None
+        if is_full:
+            self._full_at = time.monotonic()
+        done = PollState(seen_to=self.state.next_seen_to)
+        saved = decode(self._session.checkpoints.get(self._part.poll_name), PollState)
+        has_changed = self._part.changed_at > self._saved_at
+        if has_changed or saved is None or done.seen_to - saved.seen_to > IDLE_SAVE_SECONDS:
+            await self._save(done)
+        self.state = done
+        self._faults.end()
+
+    async def _look_at_all(self, since: int, *, is_full: bool) -> None:
+        of = self._part.lineage
+        if of is None:
+            return
+        while True:
+            assert self.state is not None
+            found = await self._session.partitions.live(of, after=self.state.after, limit=_PARENTS_AT_ONCE)
+            for partition in found:
+                async with self._faults.of(partition):
+                    await self._look(partition, since, is_full=is_full)
+                self.state = msgspec.structs.replace(self.state, after=partition.parent_id)
+                if time.monotonic() - self._saved_at > SAVE_EVERY_SECONDS and self.state.seen_to > 0:
+                    await self._save(self.state)
+            if len(found) < _PARENTS_AT_ONCE:
+                return
+
+    async def _look(self, partition: Partition, since: int, *, is_full: bool) -> None:
+        """One partition's changes since a time."""
+        if self._part.listing.since is None:
+            await self._look_newest_first(partition, since, is_full=is_full)
+            return
+        known = self._looks.get(partition.parent_no)
+        if known is not None and 0 <= since - known.since < _LONGEST_SAME_SECONDS:
+            since = known.since  # asked for in the same words, it is answered without a body while nothing changes
+        while True:
+            reader = self._reader(partition, since)
+            etag = known.etag if known is not None and known.since == since else None
+            page = await reader.read(ListPlace(), etag=etag)
+            if page.is_unmodified:
+                return
+            self._remember(partition, page, since)
+            bound = await self._write_until_bound(reader, partition, page, since)
+            if bound is None:
+                return
+            since, known = bound, None
+
+    async def _write_until_bound(
+        self, reader: ListReader, partition: Partition, page: ListPage, since: int
+    ) -> int | None:
+        """Writes a page and those that follow it. Sorted by time, what is updated meanwhile moves to the end, and all
+        others up by one, over the border of a page: so it is asked anew from the last record's time on, which is
+        returned. Only within one second pages are followed."""
+        place = ListPlace()
+        while True:
+            await self._write(partition, page)
+            if page.parsed.next_cursor is None:
+                return None
+            reached = _last_time(page.parsed.records)
+            if self._incremental.ascending and reached is not None and reached > since:
+                return reached
+            place = place_after(place, page.parsed)
+            try:
+                page = await reader.read(place)
+            except CursorLost:
+                return since
+
+    async def _look_newest_first(self, partition: Partition, since: int, *, is_full: bool) -> None:
+        """Until a page ends with a record that is older: what changes meanwhile moves to the front, and is seen by the
+        next look."""
+        reader = self._reader(partition, None)
+        place = ListPlace()
+        # What appears late does not stand on the first page.
+        known = None if is_full else self._looks.get(partition.parent_no)
+        page = await reader.read(place, etag=known.etag if known is not None else None)
+        if page.is_unmodified:
+            return
+        self._remember(partition, page, since)
+        while True:
+            await self._write(partition, page)
+            last = _last_time(page.parsed.records)
+            if page.parsed.next_cursor is None or (last is not None and last < since):
+                return
+            place = place_after(place, page.parsed)
+            page = await reader.read(place)
+
+    def _reader(self, partition: Partition, since: int | None) -> ListReader:
+        bounds: tuple[tuple[str, str], ...] = self._incremental.query
+        if since is not None and self._part.listing.since is not None:
+            bounds = (*bounds, time_bound(self._part.listing.since, since))
+        return ListReader(self._session, self._part, partition, priority=Priority.poll, bounds=bounds)
+
+    def _remember(self, partition: Partition, page: ListPage, since: int) -> None:
+        self._looks.pop(partition.parent_no, None)
+        is_whole = page.parsed.next_cursor is None or self._part.listing.since is None
+        if page.etag is not None and self._part.listing.conditional and is_whole:
+            self._looks[partition.parent_no] = _Look(since, page.etag)
+            if len(self._looks) > _MOST_REMEMBERED:
+                del self._looks[next(iter(self._looks))]
+
+    async def _write(self, partition: Partition, page: ListPage) -> None:
+        written = await self._session.write_page(
+            self._part,
+            page.parsed,
+            partition=partition,
+            reading=page.reading,
+            detected_by=DetectedBy.poll,
+            mostly_known=True,
+        )
+        times = [at for record in page.parsed.records if (at := record.updated_us or record.created_us)]
+        if written.changed and times:
+            self._part.lag_seconds = max(0.0, self._now() - max(times) / 1_000_000)
+
+    async def _save(self, state: PollState) -> None:
+        await self._session.save({self._part.poll_name: encode(state)})
+        self.state, self._saved_at = state, time.monotonic()
+
+
+def _last_time(records: Sequence[PageRecord]) -> int | None:
+    """Of the last record that has a time; Unix seconds."""
+    for record in reversed(records):
+        at_us = record.updated_us or record.created_us
+        if at_us is not None:
+            return at_us // 1_000_000
+    return None
