@@ -46,6 +46,7 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
             "SPRINGLINE_LOG_LEVEL": "Debug",
             "SPRINGLINE_LEASE_SECONDS": "2.5",
             "SPRINGLINE_METRICS_PORT": "0",
+            "SPRINGLINE_PROVIDER_LIMITS": "Off",
             "SPRINGLINE_STRIPE_BASE_URL": "http://127.0.0.1:12111",
         }
     )
@@ -57,6 +58,7 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
     assert (settings.log_format, settings.log_level, settings.lease_seconds) == ("json", "debug", 2.5)
     assert settings.metrics_port == 0
     assert settings.base_urls == {"stripe": "http://127.0.0.1:12111"}
+    assert settings.provider_limits is False
 
 
 def test_an_empty_variable_counts_as_not_set() -> None:
@@ -106,6 +108,7 @@ def test_root_keeps_its_data_where_postgresql_can_reach_it(monkeypatch: pytest.M
         ("SPRINGLINE_METRICS_PORT", "on", "leave it out where nobody reads"),
         ("SPRINGLINE_LEASE_SECONDS", "nan", "from 1 to 3600"),
         ("SPRINGLINE_LEASE_SECONDS", "30s", "from 1 to 3600"),
+        ("SPRINGLINE_PROVIDER_LIMITS", "none", "must be on or off"),
         ("SPRINGLINE_STRIPE_BASE_URL", "ftp://h", "must be an http or https URL"),
         ("SPRINGLINE_GITHUB_BASE_URL", "https://h/api/v3", "without a path or query"),
     ],

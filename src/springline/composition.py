@@ -25,6 +25,7 @@ from springline.engine.maintenance.grants import GrantRenewal
 from springline.engine.maintenance.service import Maintenance
 from springline.engine.owners import Owners
 from springline.engine.page_commit import StreamWriters
+from springline.engine.permits import Permits
 from springline.engine.quota_owner import QuotaOwner
 from springline.engine.wakeups import Wakeups
 from springline.engine.worker import Worker
@@ -318,7 +319,12 @@ async def _running(
                 database,
                 providers=PROVIDERS,
                 secrets=base.box,
-                verify_credential=CredentialCheck(client, base_url_of=_base_urls(settings), endpoint=token_endpoint),
+                verify_credential=CredentialCheck(
+                    client,
+                    base_url_of=_base_urls(settings),
+                    endpoint=token_endpoint,
+                    permits=Permits(owners, quotas),
+                ),
                 wakeups=wakeups,
                 wake_syncs=wake_syncs,
                 wake_maintenance=maintenance.wake,

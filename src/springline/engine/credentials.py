@@ -73,18 +73,16 @@ class CredentialImporter:
         Raises Refused: the provider rejects it (422) or cannot be asked (502, 504); it would replace properties
         without having been verified, and `replace` does not say so (409).
         """
-        verified = await self._ask(org_id, presented, field) if verify else Verified()
+        verified = Verified()
+        if verify:
+            # The same key once more draws on the quota of the credential that holds it.
+            known = await self._find(org_id, presented, self._identity(presented, None))
+            verified = await self._ask(org_id, presented, field, known)
         presented = _completed(presented, verified)
         account = verified.account
         identity = self._identity(presented, account)
         while True:
-            found = await self._store.find(
-                org_id,
-                provider=presented.provider.name,
-                kind=presented.kind.name,
-                accounts=identity.accounts,
-                secret_prints=identity.secret_prints,
-            )
+            found = await self._find(org_id, presented, identity)
             try:
                 if found is None:
                     imported = await self._create(org_id, presented, identity, account)
@@ -104,7 +102,7 @@ class CredentialImporter:
     ) -> Credential | None:
         """Other properties of the same account; None: the credential is gone. Raises Refused, as above, and if the
         account is another one (422) or has another credential (409)."""
-        verified = await self._ask(org_id, presented, "properties") if verify else Verified()
+        verified = await self._ask(org_id, presented, "properties", credential) if verify else Verified()
         presented = _completed(presented, verified)
         identity = self._identity(presented, verified.account)
         proposed = identity.accounts[0]
@@ -128,6 +126,15 @@ class CredentialImporter:
             await self._keep_token(org_id, replaced, verified)
         return replaced
 
+    async def _find(self, org_id: uuid.UUID, presented: Presented, identity: "_Identity") -> Credential | None:
+        return await self._store.find(
+            org_id,
+            provider=presented.provider.name,
+            kind=presented.kind.name,
+            accounts=identity.accounts,
+            secret_prints=identity.secret_prints,
+        )
+
     async def _keep_token(self, org_id: uuid.UUID, credential: Credential, verified: Verified) -> None:
         """What was obtained to try the credential serves its syncs first."""
         if verified.token is not None:
@@ -135,12 +142,18 @@ class CredentialImporter:
                 org_id, credential.credential_id, credential_no=credential.credential_no, token=verified.token
             )
 
-    async def _ask(self, org_id: uuid.UUID, presented: Presented, field: str) -> Verified:
+    async def _ask(self, org_id: uuid.UUID, presented: Presented, field: str, known: Credential | None) -> Verified:
         app = None
         if presented.app is not None:
             found = await self._apps.properties(org_id, [presented.app.oauth_app_id])
             app = {app_id: properties.reveal() for app_id, properties in found.items()}.get(presented.app.oauth_app_id)
-        verdict = await self._verify(presented.provider, presented.kind, presented.properties.reveal(), app)
+        verdict = await self._verify(
+            presented.provider,
+            presented.kind,
+            presented.properties.reveal(),
+            app,
+            credential_no=known.credential_no if known is not None else None,
+        )
         title = presented.provider.title
         if isinstance(verdict, Rejected):
             raise Refused(
