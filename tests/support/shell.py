@@ -25,7 +25,11 @@ GITHUB_SANDBOX_PORT: Final = "12112"
 _WITHIN_SECONDS: Final = 25.0
 _AGAIN_SECONDS: Final = 0.1
 #: Commands that change nothing: their answer may need a moment to become what the page shows.
-_LOOKING = re.compile(r"^(springline (\w+ )?(list|show)\b|curl (?!.*(?: -d| -X| --data|/next|/receive)))", re.DOTALL)
+_LOOKING = re.compile(
+    r"^(springline (\w+ )?(list|show|why|explain|holds|pending|backfills|history)\b"
+    r"|curl (?!.*(?: -d| -X| --data|/next|/receive)))",
+    re.DOTALL,
+)
 _MASKS: Final = (
     (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"), "<id>"),
     (re.compile(r"\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}:\d{2}(\.\d+)?Z"), "<time>"),
