@@ -17,6 +17,7 @@ from springline.api.server import HttpServer, ListenError, bind
 from springline.api.services import Services
 from springline.domain.secrets import Secret
 from springline.engine.connect import CredentialCheck
+from springline.engine.explain import RunQuestions
 from springline.engine.fetch import HttpClient
 from springline.engine.grants import Grants, TokenEndpoint
 from springline.engine.key_rotation import Rotated, rotate_keys
@@ -295,6 +296,7 @@ async def _running(
             lease_seconds=settings.lease_seconds,
             metrics=metrics,
         )
+        run_questions = RunQuestions(owners, worker.explain)
         renewal = GrantRenewal(grants, grant_store, providers=PROVIDERS, worker_no=lambda: worker.worker_no)
         wakeups.on_syncs(worker.wake)
         services = [
@@ -323,6 +325,7 @@ async def _running(
                 database_state=base.database_state,
                 metrics=metrics,
                 explain_here=worker.explain,
+                explain_elsewhere=run_questions.ask,
             )
             server = HttpServer(create_app(services_of_api, routes), listener)
             await server.start()
