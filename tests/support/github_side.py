@@ -4,13 +4,12 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any
 
 import aiohttp
+from tests.support.made import GITHUB_TOKEN
 
 from springline.sandbox.github.server import RunningSandbox, start_sandbox
-
-GITHUB_TOKEN: Final = "ghp_springlinesandbox"
 
 
 class GithubSide:

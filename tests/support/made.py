@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tests.support.github_side import GITHUB_TOKEN
-
 from springline.domain.consumers import Consumer, StartAt
 from springline.domain.credentials import Credential, Properties
 from springline.domain.fingerprints import raw_print
@@ -26,6 +24,7 @@ from springline.store.syncs import NewSync, SyncStore
 
 SECRET_KEY = bytes(range(32))
 STRIPE_KEY = "sk_test_springline"
+GITHUB_TOKEN = "ghp_springlinesandbox"
 CUSTOMER = "stripe:customer"
 #: By provider: a kind of credential, its field, and a secret that fits.
 _KINDS = {
