@@ -4,8 +4,9 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Protocol
+from typing import Any
 
+from tests.support.github_side import GithubSide
 from tests.support.made import Made, Maker
 from tests.support.stripe_side import StripeSide
 from tests.support.waiting import until
@@ -184,13 +185,6 @@ async def driver(database: Database, side: StripeSide) -> AsyncIterator[Driver]:
         await client.close()
 
 
-class Side(Protocol):
-    """A provider, as far as a worker knows it."""
-
-    @property
-    def url(self) -> str: ...
-
-
 class Working:
     """A worker of this process."""
 
@@ -211,7 +205,7 @@ class Working:
 @asynccontextmanager
 async def working(
     database: Database,
-    side: Side,
+    side: StripeSide | GithubSide,
     *,
     lease_seconds: float = 30.0,
     published_limits: bool = False,

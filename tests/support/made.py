@@ -26,11 +26,8 @@ SECRET_KEY = bytes(range(32))
 STRIPE_KEY = "sk_test_springline"
 GITHUB_TOKEN = "ghp_springlinesandbox"
 CUSTOMER = "stripe:customer"
-#: By provider: a kind of credential, its field, and a secret that fits.
-_KINDS = {
-    "stripe": ("stripe_key", "secret", STRIPE_KEY),
-    "github": ("github_token", "token", GITHUB_TOKEN),
-}
+#: By provider: a kind of credential, and its secret's name.
+_KINDS = {"stripe": ("stripe_key", "secret"), "github": ("github_token", "token")}
 
 _numbers = itertools.count(1)
 
@@ -78,10 +75,11 @@ class Maker:
         beside: Made | None = None,
         stream: Stream | None = None,
         credential: Credential | None = None,
-        secret: str | None = None,
+        secret: str = STRIPE_KEY,
         rate_limit: Mapping[str, Any] | None = None,
         max_age_days: float | None = None,
         frequency: str = "continuous",
+        provider: str = "stripe",
     ) -> Made:
         """A new sync with new everything, unless given; with `epoch` 0 its fence is left for a worker to raise."""
         if beside is not None:
@@ -90,7 +88,6 @@ class Maker:
             organisation, _ = await OrganisationStore(self.database).create(f"org {next(_numbers)}")
             org_id = organisation.org_id
         stream = stream or await self.stream(org_id)
-        provider = (collection_ids or (CUSTOMER,))[0].partition(":")[0]
         credential = credential or await self.credential(org_id, secret, provider=provider)
         sync = await self.syncs.create(
             org_id,
@@ -124,8 +121,8 @@ class Maker:
             tombstone_days=tombstone_days,
         )
 
-    async def credential(self, org_id: uuid.UUID, secret: str | None = None, *, provider: str = "stripe") -> Credential:
-        kind, field, usual = _KINDS[provider]
+    async def credential(self, org_id: uuid.UUID, secret: str = STRIPE_KEY, *, provider: str = "stripe") -> Credential:
+        kind, name = _KINDS[provider]
         return await self.credentials.create(
             org_id,
             provider=provider,
@@ -133,7 +130,7 @@ class Maker:
             account=f"acct_{next(_numbers)}",
             secret_print=f"print {next(_numbers)}",
             name=None,
-            properties=Properties(shown={}, secrets={field: Secret(secret or usual)}),
+            properties=Properties(shown={}, secrets={name: Secret(secret)}),
             metadata={},
         )
 

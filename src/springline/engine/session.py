@@ -54,6 +54,8 @@ class CollectionSession:
         self.missed: set[int] = set()
         #: Monotonic time of the last change found, by whatever means.
         self.changed_at = time.monotonic()
+        #: Monotonic time when a walk over a list last met a record.
+        self.met_at = float("-inf")
         self.last_sweep_at: float | None = None
         self.poll_interval: float | None = None
         self.lag_seconds: float | None = None

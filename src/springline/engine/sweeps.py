@@ -132,7 +132,7 @@ class PartitionSweep:
         page = await reader.read(self.place, etag=known.etag if known is not None else None)
         if page.is_unmodified and known is not None:
             self._see(known.record_nos)
-            self.met += len(known.record_nos)
+            self._meet(len(known.record_nos))
             self.place = self.place.after_page(known.next_cursor, [])
             return known.next_cursor
         written = await self._session.write_page(
@@ -144,7 +144,7 @@ class PartitionSweep:
             mostly_known=True,
         )
         self._see(array("q", written.seen))
-        self.met += len(page.parsed.records)
+        self._meet(len(page.parsed.records))
         if address:
             # A new record's number is known only when it is seen again.
             is_whole = len(written.seen) == len(page.parsed.records) and not page.parsed.rejected
@@ -152,6 +152,11 @@ class PartitionSweep:
             self._pages.remember(address, memory if is_whole else None)
         self.place = place_after(self.place, page.parsed)
         return page.parsed.next_cursor
+
+    def _meet(self, records: int) -> None:
+        self.met += records
+        if records:
+            self._part.met_at = time.monotonic()
 
     def _see(self, record_nos: "array[int]") -> None:
         for record_no in record_nos:
