@@ -98,6 +98,7 @@ async def springline(*, pages_url: str, dsn: str) -> AsyncIterator[Candidate]:
             "SPRINGLINE_API_TOKEN": token,
             "SPRINGLINE_SECRET_KEY": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
             "SPRINGLINE_STRIPE_BASE_URL": pages_url,
+            "SPRINGLINE_PROVIDER_LIMITS": "off",
             "SPRINGLINE_LOG_LEVEL": "warning",
         }
         command = os.path.join(os.path.dirname(sys.executable), "springline")

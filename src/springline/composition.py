@@ -17,12 +17,15 @@ from springline.api.server import HttpServer, ListenError, bind
 from springline.api.services import Services
 from springline.domain.secrets import Secret
 from springline.engine.connect import CredentialCheck
+from springline.engine.explain import RunQuestions
 from springline.engine.fetch import HttpClient
 from springline.engine.grants import Grants, TokenEndpoint
+from springline.engine.key_rotation import Rotated, rotate_keys
 from springline.engine.maintenance.grants import GrantRenewal
 from springline.engine.maintenance.service import Maintenance
 from springline.engine.owners import Owners
 from springline.engine.page_commit import StreamWriters
+from springline.engine.permits import Permits
 from springline.engine.quota_owner import QuotaOwner
 from springline.engine.wakeups import Wakeups
 from springline.engine.worker import Worker
@@ -51,6 +54,7 @@ from springline.store.private_files import (
 from springline.store.quotas import HeldCredential, QuotaStore
 from springline.store.records import RecordStore
 from springline.store.retention import RetentionStore
+from springline.store.secret_rotation import SecretRotation
 from springline.store.secrets import SecretBox, SecretError, check_secret_keys
 
 log = telemetry.logger("process")
@@ -142,6 +146,12 @@ async def create_organisation(settings: Settings, name: str) -> Organisation:
         except OrganisationExists:
             raise StartError(f"there is an organisation {name!r} already; choose another name") from None
     return Organisation(str(made.org_id), made.name, token.reveal())
+
+
+async def rotate_secret_keys(settings: Settings) -> Rotated:
+    """Brings every stored secret under the first secret key."""
+    async with _one_clear_line(), _open(settings) as base:
+        return await rotate_keys(SecretRotation(base.database, base.box), base.box, PROVIDERS)
 
 
 async def list_organisations(settings: Settings) -> Sequence[Organisation]:
@@ -287,6 +297,7 @@ async def _running(
             lease_seconds=settings.lease_seconds,
             metrics=metrics,
         )
+        run_questions = RunQuestions(owners, worker.explain)
         renewal = GrantRenewal(grants, grant_store, providers=PROVIDERS, worker_no=lambda: worker.worker_no)
         wakeups.on_syncs(worker.wake)
         services = [
@@ -308,13 +319,19 @@ async def _running(
                 database,
                 providers=PROVIDERS,
                 secrets=base.box,
-                verify_credential=CredentialCheck(client, base_url_of=_base_urls(settings), endpoint=token_endpoint),
+                verify_credential=CredentialCheck(
+                    client,
+                    base_url_of=_base_urls(settings),
+                    endpoint=token_endpoint,
+                    permits=Permits(owners, quotas),
+                ),
                 wakeups=wakeups,
                 wake_syncs=wake_syncs,
                 wake_maintenance=maintenance.wake,
                 database_state=base.database_state,
                 metrics=metrics,
                 explain_here=worker.explain,
+                explain_elsewhere=run_questions.ask,
             )
             server = HttpServer(create_app(services_of_api, routes), listener)
             await server.start()

@@ -171,7 +171,9 @@ async def _running(runner: asyncio.Runner) -> AsyncIterator[Running]:
         await sandbox.until_said("Stripe sandbox at")
         said = _SAID_BY_SANDBOX.search(sandbox.out)
         assert said is not None
-        server = await (await place.start(settings={"SPRINGLINE_STRIPE_BASE_URL": said[1]})).until_ready()
+        server = await (
+            await place.start(settings={"SPRINGLINE_STRIPE_BASE_URL": said[1], "SPRINGLINE_PROVIDER_LIMITS": "off"})
+        ).until_ready()
         made = Running(runner, Client(session, server.url, server.token), Account(session, said[1]))
         await made.account.unlimited()
         made.credential_id = (await made.client.credential())["id"]

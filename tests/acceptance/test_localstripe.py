@@ -22,6 +22,8 @@ from tests.support.view import Held, Key, View, reading
 #: 231 objects; the customers fill more than one page.
 COUNTS: Final = {"customers": 120, "products": 15, "plans": 20, "coupons": 20, "subscriptions": 28, "invoices": 28}
 COLLECTION_IDS: Final = {name: f"stripe:{name.removesuffix('s')}" for name in COUNTS}
+#: localstripe has no limits of its own.
+UNLIMITED: Final = {"SPRINGLINE_PROVIDER_LIMITS": "off"}
 RATE_LIMIT: Final = {"allowed_requests": 50, "interval": 1}
 FEED_SECONDS: Final = 5.0
 SWEEP_SECONDS: Final = 15.0
@@ -40,7 +42,9 @@ class Delay(NamedTuple):
 
 async def test_everything_arrives_from_localstripe_in_time(place: Place) -> None:
     async with running_localstripe() as stripe, aiohttp.ClientSession() as session:
-        server = await (await place.start(settings={"SPRINGLINE_STRIPE_BASE_URL": stripe.url})).until_ready()
+        server = await (
+            await place.start(settings={"SPRINGLINE_STRIPE_BASE_URL": stripe.url, **UNLIMITED})
+        ).until_ready()
         client = Client(session, server.url, server.token)
         # The feed begins with what was made a moment ago: that must not hold up what changes from now on.
         account = Account(stripe)

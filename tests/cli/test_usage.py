@@ -19,11 +19,14 @@ COMMANDS = [
     "syncs",
     "consumers",
     "tail",
+    "events",
+    "records",
     "providers",
     "worker",
     "workers",
     "migrate",
     "orgs",
+    "keys",
     "sandbox",
 ]
 

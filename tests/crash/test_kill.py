@@ -74,7 +74,11 @@ class Run:
 
     def __init__(self, place: Place, *, stripe_url: str) -> None:
         self._place = place
-        self._settings = {"SPRINGLINE_PORT": str(_free_port()), "SPRINGLINE_STRIPE_BASE_URL": stripe_url}
+        self._settings = {
+            "SPRINGLINE_PORT": str(_free_port()),
+            "SPRINGLINE_STRIPE_BASE_URL": stripe_url,
+            "SPRINGLINE_PROVIDER_LIMITS": "off",
+        }
         self.url = f"http://127.0.0.1:{self._settings['SPRINGLINE_PORT']}"
         self.logs: list[str] = []
         self._server: Springline | None = None

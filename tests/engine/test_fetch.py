@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from tests.support.driven import Driven, Driver
 from tests.support.stripe_side import StripeSide
+from tests.support.waiting import until
 
 from springline.domain.errors import CredentialDead, ProviderBroken, ProviderError, RetryLater, SlowDown
 from springline.engine import fetch
@@ -243,3 +244,24 @@ async def test_answers_mean_what_the_provider_says(side: StripeSide, drive: Driv
     began = loop.time()
     await sync.session.fetcher.fetch(get, Priority.waiting)
     assert loop.time() - began > 1.5
+
+
+async def test_a_request_does_not_outlive_the_lease() -> None:
+    """Whoever takes over then counts none of ours as running. Where it is renewed meanwhile, the request goes on."""
+    answer = asyncio.Event()
+
+    async def reply(_: int, writer: asyncio.StreamWriter) -> None:
+        await answer.wait()
+        await answer_ok(1, writer)
+
+    async with serving(reply, answers_within=30.0) as client:
+        left = [0.1, 0.0]
+        client.fetcher._lease_left = lambda: left.pop(0)
+        with pytest.raises(RetryLater, match="lease has ended"):
+            await client.fetcher._send(REQUEST, Priority.poll)
+        assert left == []
+        left = [0.01, 0.01, 60.0]
+        going_on = asyncio.create_task(client.fetcher._send(REQUEST, Priority.poll))
+        await until(lambda: not left)
+        answer.set()
+        assert (await going_on).status == 200

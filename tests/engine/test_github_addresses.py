@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 from tests.support.driven import Held, working
-from tests.support.github_side import GithubSide, github_side
-from tests.support.made import GITHUB_TOKEN, Maker
+from tests.support.github_side import GITHUB_TOKEN, GithubSide, github_side
+from tests.support.made import Maker
 from tests.support.waiting import until
 
 from springline.store.database import Database
@@ -18,16 +18,14 @@ WITHIN_SECONDS = 100.0
 @pytest.fixture
 async def side() -> AsyncIterator[GithubSide]:
     async with github_side() as opened:
-        await opened.control("POST", "/rate_limit", {})
-        await opened.seed("repository", 3)
-        for name in NAMES[1:]:
-            await opened.seed(name, 6)
+        for name in NAMES:
+            await opened.control("POST", "/seed", {"collection": name, "count": 3 if name == "repository" else 6})
         yield opened
 
 
 async def test_what_moves_stays_and_what_is_out_of_sight_goes(database: Database, side: GithubSide) -> None:
     names = [f"github:{name}" for name in NAMES]
-    held = Held(database, await Maker(database).sync(*names, epoch=0, provider="github", secret=GITHUB_TOKEN))
+    held = Held(database, await Maker(database).sync(*names, epoch=0))
     hidden: set[str] = set()
 
     async def is_equal() -> bool:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tests.support.github_side import GITHUB_TOKEN
+
 from springline.domain.consumers import Consumer, StartAt
 from springline.domain.credentials import Credential, Properties
 from springline.domain.fingerprints import raw_print
@@ -24,10 +26,12 @@ from springline.store.syncs import NewSync, SyncStore
 
 SECRET_KEY = bytes(range(32))
 STRIPE_KEY = "sk_test_springline"
-GITHUB_TOKEN = "ghp_springlinesandbox"
 CUSTOMER = "stripe:customer"
-#: By provider: a kind of credential, and its secret's name.
-_KINDS = {"stripe": ("stripe_key", "secret"), "github": ("github_token", "token")}
+#: By provider: a kind of credential, its field, and a secret that fits.
+_KINDS = {
+    "stripe": ("stripe_key", "secret", STRIPE_KEY),
+    "github": ("github_token", "token", GITHUB_TOKEN),
+}
 
 _numbers = itertools.count(1)
 
@@ -75,11 +79,10 @@ class Maker:
         beside: Made | None = None,
         stream: Stream | None = None,
         credential: Credential | None = None,
-        secret: str = STRIPE_KEY,
+        secret: str | None = None,
         rate_limit: Mapping[str, Any] | None = None,
         max_age_days: float | None = None,
         frequency: str = "continuous",
-        provider: str = "stripe",
     ) -> Made:
         """A new sync with new everything, unless given; with `epoch` 0 its fence is left for a worker to raise."""
         if beside is not None:
@@ -88,6 +91,7 @@ class Maker:
             organisation, _ = await OrganisationStore(self.database).create(f"org {next(_numbers)}")
             org_id = organisation.org_id
         stream = stream or await self.stream(org_id)
+        provider = (collection_ids or (CUSTOMER,))[0].partition(":")[0]
         credential = credential or await self.credential(org_id, secret, provider=provider)
         sync = await self.syncs.create(
             org_id,
@@ -121,8 +125,8 @@ class Maker:
             tombstone_days=tombstone_days,
         )
 
-    async def credential(self, org_id: uuid.UUID, secret: str = STRIPE_KEY, *, provider: str = "stripe") -> Credential:
-        kind, name = _KINDS[provider]
+    async def credential(self, org_id: uuid.UUID, secret: str | None = None, *, provider: str = "stripe") -> Credential:
+        kind, field, usual = _KINDS[provider]
         return await self.credentials.create(
             org_id,
             provider=provider,
@@ -130,7 +134,7 @@ class Maker:
             account=f"acct_{next(_numbers)}",
             secret_print=f"print {next(_numbers)}",
             name=None,
-            properties=Properties(shown={}, secrets={name: Secret(secret)}),
+            properties=Properties(shown={}, secrets={field: Secret(secret or usual)}),
             metadata={},
         )
 

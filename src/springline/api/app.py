@@ -8,6 +8,8 @@ from starlette.routing import Route as StarletteRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from springline.api import (
+    backfills,
+    collections,
     consumers,
     credentials,
     deliveries,
@@ -39,7 +41,9 @@ ROUTES: tuple[Route, ...] = (
     *syncs.routes,
     *explanations.routes,
     *holds.routes,
+    *backfills.routes,
     *credentials.routes,
+    *collections.routes,
     *oauth_apps.routes,
     *consumers.routes,
     *deliveries.routes,

@@ -45,6 +45,19 @@ class Observed(NamedTuple):
     allowed: int | None = None
 
 
+class Taken:
+    """A request's part of a recorded limit. `unrecorded`: the database does not know of it; else it is of the block
+    that was in force when it was taken."""
+
+    __slots__ = ("at", "block_no", "cost", "unrecorded")
+
+    def __init__(self, at: float, cost: int, *, unrecorded: bool, block_no: int) -> None:
+        self.at = at
+        self.cost = cost
+        self.unrecorded = unrecorded
+        self.block_no = block_no
+
+
 class Limit:
     """At most `allowed` units in any `interval` seconds and `max_concurrent` requests at once; 0: no such limit.
 
@@ -85,11 +98,14 @@ class Limit:
         # What the database knows of.
         self.is_recorded = recorded and allowed > 0 and interval > WAITED_OUT_SECONDS
         self.block_starts = max(1, int(allowed * BLOCK_SHARE))
+        self._block_no = 0
+        self._recorded_again = 0
         self._block_left = 0
         self._block_lapses_at = float("-inf")
         self._reserved = int(allowed * RESERVED_SHARE) if interval > WAITED_OUT_SECONDS else 0
         unrecorded = int(allowed * UNRECORDED_SHARE) if self.is_recorded else 0
         self._unrecorded = make_window(unrecorded, interval) if unrecorded else None
+        self._unwritten: set[Taken] = set()
 
     @property
     def allowed(self) -> int:
@@ -119,12 +135,11 @@ class Limit:
                 at = max(at, self._window.free_at(now, min(cost + self._reserved, self._window.allowed)))
         return at
 
-    def take(self, now: float, *, purpose: int = 0, cost: int = 1) -> bool:
-        """Takes a slot for a request, which runs until it is given back. Returns whether the database does not know of
-        it: to be said again to `write`."""
+    def take(self, now: float, *, purpose: int = 0, cost: int = 1) -> Taken | None:
+        """Takes a slot for a request, which runs until it is given back. What it returns is to be said to `write`."""
         self.running += 1
         if self._window is None:
-            return False
+            return None
         self._window.take(purpose, cost)
         if self._pacing is not None:
             self._pacing.take(purpose, cost)
@@ -133,36 +148,41 @@ class Limit:
         gap, _ = self._pace(now)
         self._bulk_at = max(self._bulk_at, now) + gap * cost
         if not self.is_recorded:
-            return False
-        if self._unrecorded is not None and self._unrecorded.free_at(now, cost) <= now:
+            return None
+        unrecorded = self._unrecorded is not None and self._unrecorded.free_at(now, cost) <= now
+        if self._unrecorded is not None and unrecorded:
             self._unrecorded.take(cost=cost)
-            return True
-        self._block_left -= cost
-        return False
+        else:
+            self._block_left -= cost
+        taken = Taken(now, cost, unrecorded=unrecorded, block_no=self._block_no)
+        self._unwritten.add(taken)
+        return taken
 
-    def write(self, at: float, *, purpose: int = 0, cost: int = 1, unrecorded: bool = False) -> None:
+    def write(self, at: float, *, purpose: int = 0, cost: int = 1, taken: Taken | None = None) -> None:
         """The request is written at this time."""
         if self._window is not None:
             self._window.write(at, purpose, cost)
         if self._pacing is not None:
             self._pacing.write(at, purpose, cost)
-        if unrecorded and self._unrecorded is not None:
-            self._unrecorded.write(at, cost=cost)
+        if taken is not None:
+            self._unwritten.discard(taken)
+            if self._unrecorded is not None and taken.unrecorded:
+                self._unrecorded.write(at, cost=cost)
 
     def end(self) -> None:
         """A request has ended."""
         self.running -= 1
 
-    def forget(self, at: float, *, purpose: int = 0, cost: int = 1, unrecorded: bool = False) -> None:
+    def forget(self, at: float, *, purpose: int = 0, cost: int = 1, taken: Taken | None = None) -> None:
         """A start at this time turned out not to count."""
         if self._window is not None:
             self._window.forget(at, purpose, cost)
         if self._pacing is not None:
             self._pacing.forget(at, purpose, cost)
         self._left += cost
-        if unrecorded and self._unrecorded is not None:
+        if taken is not None and taken.unrecorded and self._unrecorded is not None:
             self._unrecorded.forget(at, 0, cost)
-        elif self.is_recorded:
+        elif taken is not None and taken.block_no == self._block_no:
             self._block_left += cost
 
     def used(self, now: float) -> int:
@@ -234,14 +254,23 @@ class Limit:
             self._block_left = min(self._block_left, 0)
         return self._block_left < cost
 
-    def block_to_record(self, cost: int) -> int:
-        """How many starts are to be recorded, so that a request of this cost may start."""
-        return max(self.block_starts, cost) + max(0, -self._block_left)
+    def block_to_record(self, cost: int, now: float) -> int:
+        """How many starts are to be recorded, so that a request of this cost may start. A successor counts those of a
+        block when the next one is opened: what was taken from this one and is late is recorded once more."""
+        late = (taken for taken in self._unwritten if not taken.unrecorded and now - taken.at > self._late_seconds)
+        self._recorded_again = sum(taken.cost for taken in late)
+        return max(self.block_starts, cost) - min(self._block_left, 0) + self._recorded_again
 
     def open_block(self, starts: int, asked_at: float) -> None:
         """So many starts are recorded as of after `asked_at`: they may be used for as long as the record is kept."""
-        self._block_left += starts
+        self._block_no += 1
+        self._block_left = min(self._block_left, 0) + starts - self._recorded_again
         self._block_lapses_at = asked_at + self.interval
+
+    @property
+    def _late_seconds(self) -> float:
+        """Of what the margin covers, the half."""
+        return self.interval * MARGIN / 2
 
     # what the provider says ---------------------------------------------------------------------------
 
@@ -314,7 +343,7 @@ def free_at(draws: Sequence[Draw], now: float, *, bulk: bool) -> float:
 class Start:
     """One request's start, in all the limits that it draws on."""
 
-    __slots__ = ("_draws", "_unrecorded", "at", "ended", "purpose")
+    __slots__ = ("_draws", "_taken", "at", "ended", "purpose")
 
     def __init__(self, draws: Sequence[Draw], *, now: float, purpose: int = 0) -> None:
         """Takes a slot of each. What was free a moment ago is not asked again."""
@@ -322,7 +351,7 @@ class Start:
         self.ended = False
         self.purpose = purpose
         self._draws = draws
-        self._unrecorded = [draw.limit.take(now, purpose=purpose, cost=draw.cost) for draw in draws]
+        self._taken = [draw.limit.take(now, purpose=purpose, cost=draw.cost) for draw in draws]
 
     @property
     def limits(self) -> list[Limit]:
@@ -332,16 +361,16 @@ class Start:
         """The request is written now; only the first time counts."""
         if self.at is None:
             self.at = at
-            for draw, unrecorded in zip(self._draws, self._unrecorded, strict=True):
-                draw.limit.write(at, purpose=self.purpose, cost=draw.cost, unrecorded=unrecorded)
+            for draw, taken in zip(self._draws, self._taken, strict=True):
+                draw.limit.write(at, purpose=self.purpose, cost=draw.cost, taken=taken)
 
     def answered(self, status: int) -> None:
         """An answer came; some limits do not count some."""
         if self.at is None:
             return
-        for draw, unrecorded in zip(self._draws, self._unrecorded, strict=True):
+        for draw, taken in zip(self._draws, self._taken, strict=True):
             if status in draw.uncounted_statuses:
-                draw.limit.forget(self.at, purpose=self.purpose, cost=draw.cost, unrecorded=unrecorded)
+                draw.limit.forget(self.at, purpose=self.purpose, cost=draw.cost, taken=taken)
 
     def end(self, now: float) -> None:
         """The request has ended. One that was not written may have been, as far as we know."""

@@ -134,7 +134,7 @@ class Ledger:
         saved_up: set[Limit] = set()  # those that a dearer request waits for: a cheaper one must not take each unit
         for priority in self._order():
             # What was passed over too often takes its small share, whatever its pace.
-            bulk = priority.is_bulk and self._passed_over[priority] < _PATIENCE[priority]
+            bulk = self._keeps_pace(priority) and self._passed_over[priority] < _PATIENCE[priority]
             for party, lanes in self._waiting[priority].items():
                 for draws, tickets in lanes.items():
                     while tickets and tickets[0].granted.done():  # given up by whoever waited
@@ -166,7 +166,7 @@ class Ledger:
         classes = [priority for priority, parties in self._waiting.items() if parties]
         if len(classes) < 2 or classes[0] is Priority.waiting:
             return classes
-        if self._poll_credit < 1.0 and Priority.poll in classes and Priority.backfill in classes:
+        if Priority.poll in classes and self._keeps_pace(Priority.poll):
             place = classes.index(Priority.poll)
             classes[place : place + 2] = [Priority.backfill, Priority.poll]
         overdue = next((each for each in classes[1:] if self._passed_over[each] >= _PATIENCE[each]), None)
@@ -196,8 +196,14 @@ class Ledger:
         else:
             self._poll_credit = min(_MOST_CREDIT, self._poll_credit + _POLLS_PER_OTHER)
             if priority is Priority.backfill and self._waiting[Priority.poll]:
-                self._passed_over[Priority.poll] += 1
+                self._passed_over[Priority.poll] += 2  # behind every second page, not every fourth: changes wait for it
         ticket.granted.set_result(Start(draws, now=now, purpose=int(priority)))
+
+    def _keeps_pace(self, priority: Priority) -> bool:
+        """Bulk work does, and so do polls beyond their tenth while pages wait."""
+        return priority.is_bulk or (
+            priority is Priority.poll and self._poll_credit < 1.0 and bool(self._waiting[Priority.backfill])
+        )
 
     def _is_bulk_waiting(self) -> bool:
         return bool(self._waiting[Priority.backfill] or self._waiting[Priority.sweep])

@@ -141,6 +141,10 @@ class Owners:
 
     # who asks -------------------------------------------------------------------------------------
 
+    async def is_held(self, credential_no: int) -> bool:
+        """Whether somebody holds the credential's lease now, so that it is worth to ask."""
+        return self._holds(credential_no) or await self._store.find_holder(credential_no) is not None
+
     async def ask(self, credential_no: int, question: msgspec.Struct, *, timeout_seconds: float) -> bytes:
         """The holder's answer. Raises OwnerUnavailable if none came in time, UNAVAILABLE if the database is away."""
         async with self.asking(credential_no, question, timeout_seconds=timeout_seconds) as answer:

@@ -115,6 +115,10 @@ class Permits:
         self._owners = owners
         self._quotas = quotas
 
+    async def is_owned(self, credential_no: int) -> bool:
+        """Whether somebody owns the credential's quota now. Where nobody does, no worker draws on it either."""
+        return await self._owners.is_held(credential_no)
+
     @asynccontextmanager
     async def permit(
         self,

@@ -45,7 +45,7 @@ class BlockWriter:
             batch, self._wanted = self._wanted, {}
             self._being_written = set(batch)
             asked_at = self._clock()
-            starts = {limit: limit.block_to_record(cost) for limit, (cost, _) in batch.items()}
+            starts = {limit: limit.block_to_record(cost, asked_at) for limit, (cost, _) in batch.items()}
             blocks = [
                 NewBlock(limit.key, count, 2 * limit.interval + _KEEP_LONGER_SECONDS) for limit, count in starts.items()
             ]

@@ -15,9 +15,10 @@ from springline.domain.checkpoints import is_void
 from springline.domain.errors import CredentialDead, NotPermitted, ProviderError, RetryLater
 from springline.domain.records import DetectedBy
 from springline.domain.syncs import parse_frequency
+from springline.engine.activities import Pause, Reason, RunExplanation, WorkStanding, as_sentence
 from springline.engine.backfills import BackfillWalk
 from springline.engine.deletions import Deletions
-from springline.engine.explain import Pause, Reason, RunExplanation, WorkStanding, as_sentence, explain_run
+from springline.engine.explain_run import explain_run
 from springline.engine.feeds import FeedPoll
 from springline.engine.health import CREDENTIAL, PROVIDER, Notes, Observations
 from springline.engine.partitions import Partition

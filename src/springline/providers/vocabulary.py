@@ -156,12 +156,14 @@ class CredentialKind(msgspec.Struct, frozen=True, kw_only=True):
     `headers` turns the properties (secrets in clear) into the request's headers. `check` is the cheapest request that
     a live credential can make; `identify` tells the account from its answer, or None where the answer does not say;
     `check_fallbacks` are tried in turn where an answer says "no such place" or "not permitted".
+    `learn` reads properties from the answer that were left out: none of them secret.
     `account_of` tells it from the properties, where the provider does not. `data_set_of` names which of the account's
     data sets the credential opens, where it has several. `identity_of` adds to the identity what distinguishes keys of
     one account that can see different things.
     `rate_limit` is the allotment of a sync of such a credential; `limits` are the provider's own, on which all that is
     done with the credential draws. Without properties they are the strictest. `grant` says how its access token is
-    obtained: `headers` then finds it among the properties, as `access_token`.
+    obtained: `headers` then finds it among the properties, as `access_token`. `remedy` is a sentence on what to
+    do when the API no longer lets the credential in.
     """
 
     name: str
@@ -171,6 +173,7 @@ class CredentialKind(msgspec.Struct, frozen=True, kw_only=True):
     check: Request
     check_fallbacks: tuple[Request, ...] = ()
     identify: Callable[[Answer], Account | None]
+    learn: Callable[[Answer], Mapping[str, Any]] = lambda answer: {}
     account_of: Callable[[Mapping[str, Any]], str | None] = lambda properties: None
     data_set_of: Callable[[Mapping[str, Any]], str | None] = lambda properties: None
     identity_of: Callable[[Mapping[str, Any]], str | None]
@@ -178,6 +181,7 @@ class CredentialKind(msgspec.Struct, frozen=True, kw_only=True):
     rate_limit: Callable[[Mapping[str, Any]], RateLimit]
     limits: Callable[[Mapping[str, Any]], tuple[LimitWindow, ...]] = lambda properties: ()
     grant: Grant | None = None
+    remedy: str = "Replace its key."
 
     @property
     def app_fields(self) -> tuple[str, ...]:

@@ -51,6 +51,11 @@ class OwnerStore:
         assert row is not None
         return Asked(*row)
 
+    async def find_holder(self, credential_no: int) -> int | None:
+        """The worker that holds the credential's lease; None: nobody does."""
+        holder: int | None = await self._database.fetch_value(self._sql["find_holder"], credential_no)
+        return holder
+
     async def look(self, question_no: int) -> Looked | None:
         """None: the question is gone, as after a crash of the server."""
         row = await self._database.fetch_row(self._sql["look"], question_no)

@@ -13,6 +13,7 @@ from springline.sandbox.common.state import Arrival
 from springline.sandbox.github import app_routes, resources
 from springline.sandbox.github.answers import Answer, answer_error, answer_value
 from springline.sandbox.github.collection import Call, Listing, Read
+from springline.sandbox.github.collections.repositories import may_read
 from springline.sandbox.github.errors import GithubError
 from springline.sandbox.github.fault_effects import endless, is_endless, limit_answer, reshape, status_answer
 from springline.sandbox.github.limits import Limiter
@@ -161,14 +162,18 @@ class Api:
         kind, behind = found.route.collection, found.route.behind
         try:
             token.check(kind, writes=not isinstance(behind, Listing | Read))
-            sight = sight_under(self._sandbox.world, fired)
+            is_read = isinstance(behind, Listing | Read)
+            # What is written is written to what there is, whatever reads are made to see.
+            sight = sight_under(self._sandbox.world, fired if is_read else [])
             call = replace(
                 self._sandbox.call(token),
                 world=sight.world,
                 query=dict(request.query),
                 accept=request.headers.get("Accept", ""),
             )
-            call.rows, call.parts = rows_of_path(sight.world, found, may_see=token.sees, hides=sight.hides)
+            call.rows, call.parts = rows_of_path(
+                sight.world, found, may_see=lambda row: may_read(call, row), hides=sight.hides
+            )
             if isinstance(behind, Read):
                 return resources.read_one(kind, behind, call)
             if not isinstance(behind, Listing):

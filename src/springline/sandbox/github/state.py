@@ -43,7 +43,13 @@ class GithubSandbox(Sandbox):
         world = self.world
         admin = world.insert("user", None, now=long_ago, login=DEFAULT_LOGIN, name="Octo Admin", email=None)
         acme = world.insert(
-            "organization", None, now=long_ago, id=world.new_id("user"), login=DEFAULT_ORGANIZATION, name="Acme"
+            "organization",
+            None,
+            now=long_ago,
+            id=world.new_id("user"),
+            login=DEFAULT_ORGANIZATION,
+            name="Acme",
+            type="Organization",
         )
         world.insert("member", acme, now=long_ago, user=admin["id"], role="admin")
 

@@ -12,6 +12,11 @@ RETURNING question_no, (
     SELECT w.worker_no FROM credentials c JOIN workers w ON w.worker_no = c.lease_worker_no
     WHERE c.credential_no = $1 AND w.expires_at > clock_timestamp()) AS holder
 
+-- find_holder --
+-- The living worker that holds a credential's lease.
+SELECT w.worker_no FROM credentials c JOIN workers w ON w.worker_no = c.lease_worker_no
+WHERE c.credential_no = $1 AND w.expires_at > clock_timestamp()
+
 -- look --
 -- Whether a question was answered, how long ago, and who holds the credential now.
 SELECT q.answer, extract(epoch FROM clock_timestamp() - q.answered_at)::double precision AS age_seconds, (

@@ -289,6 +289,14 @@ REVIEW_COMMENT = Collection(
             filters={"since": parts.SINCE_UPDATED},
         ),
         Listing(
+            path=f"{_ONE}/comments",
+            rows=lambda call: [
+                row
+                for row in call.world["review_comment"].children(call.rows["pull_request"]["id"])
+                if row["review"] == call.rows["review"]["id"]
+            ],
+        ),
+        Listing(
             path=f"{_PULL}/comments",
             rows=parts.below("review_comment", "pull_request"),
             sorts={
