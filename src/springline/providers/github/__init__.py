@@ -7,7 +7,7 @@ no collections.
 """
 
 from springline.providers.github import accounts, actions, code, issues, pulls, repositories
-from springline.providers.github.answers import classify
+from springline.providers.github.answers import classify, read_limits
 from springline.providers.github.app import GITHUB_APP, GITHUB_APP_FIELDS
 from springline.providers.github.tokens import GITHUB_TOKEN
 from springline.providers.vocabulary import Provider
@@ -24,6 +24,7 @@ github = Provider(
     request_headers=(("Accept", "application/vnd.github+json"), ("X-GitHub-Api-Version", VERSION)),
     request_id_header="x-github-request-id",
     classify=classify,
+    read_limits=read_limits,
     collections=(
         *accounts.COLLECTIONS,
         *repositories.COLLECTIONS,

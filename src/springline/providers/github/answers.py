@@ -21,7 +21,8 @@ from springline.domain.errors import (
     RetryLater,
     SlowDown,
 )
-from springline.providers.vocabulary import Answer, Request
+from springline.providers.github.limits import readings
+from springline.providers.vocabulary import Answer, LimitReading, Request
 
 #: The primary limit is counted by the hour: a later reset is not believed, nor any other wait above five minutes.
 LONGEST_RESET_SECONDS: Final = 3600.0
@@ -71,6 +72,11 @@ def classify(request: Request, answer: Answer) -> ProviderError:
     rejected = _filled(RequestRejected, body, answer)
     rejected.parameter = _field_at_fault(body)
     return rejected
+
+
+def read_limits(request: Request, answer: Answer) -> tuple[LimitReading, ...]:
+    """What is left of the primary limit, until when."""
+    return readings(request, answer, reset_seconds=_until_reset(answer))
 
 
 def _refused(body: _Body, answer: Answer) -> ProviderError:

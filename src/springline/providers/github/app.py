@@ -22,6 +22,7 @@ from springline.domain.errors import (
 )
 from springline.domain.secrets import Secret
 from springline.providers.github.answers import classify
+from springline.providers.github.limits import limits
 from springline.providers.vocabulary import (
     Account,
     Answer,
@@ -187,5 +188,6 @@ GITHUB_APP: Final = CredentialKind(
     identity_of=lambda properties: None,
     refuse=_refuse,
     rate_limit=_rate_limit,
+    limits=limits,
     grant=Grant(app_fields=("app_id", "private_key"), request=_request, read=_read, classify=_classify),
 )

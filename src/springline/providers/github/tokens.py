@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from springline.providers.github.limits import limits
 from springline.providers.vocabulary import Account, Answer, CredentialField, CredentialKind, RateLimit, Request
 
 _TOKEN = re.compile(r"(?:gh[opu]_|github_pat_)\w+|[0-9a-f]{40}")
@@ -76,4 +77,5 @@ GITHUB_TOKEN = CredentialKind(
     identity_of=_identity_of,
     refuse=_refuse,
     rate_limit=_rate_limit,
+    limits=limits,
 )
