@@ -45,6 +45,8 @@ class Process:
         kind: CredentialKind,
         properties: Mapping[str, Any],
         app: Mapping[str, Any] | None = None,
+        *,
+        credential_no: int | None = None,
     ) -> Verified:
         return Verified(account=self._account)
 
