@@ -176,7 +176,7 @@ def _wanted_fields(provider: Provider) -> dict[str, set[str]]:
     """By collection: the fields that paths of any collection name of it."""
     wanted: dict[str, set[str]] = {}
     for collection in provider.collections:
-        listings = (collection.listing, *collection.listing_by_kind.values())
+        listings = collection.listings
         paths = [listing.path for listing in listings]
         if collection.read is not None:
             paths.append(collection.read.path)
