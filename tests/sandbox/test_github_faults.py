@@ -124,7 +124,6 @@ async def test_reads_of_yesterday(github: GithubClient) -> None:
 
 async def test_rows_that_are_late_or_hidden(github: GithubClient) -> None:
     web = await github.repository()
-    github.clock.now += 100
     late = await fault(github, "late_rows", seconds=90)
     issue = await github.write("POST", f"{web}/issues", title="One")
     assert await github.value(f"{web}/issues") == []
@@ -152,6 +151,9 @@ async def test_faults_choose_their_requests(github: GithubClient) -> None:
     await fault(github, "status", status=500, match={"path": f"{web}/labels", "query": {"page": "2"}})
     assert (await github.get(f"{web}/labels")).status == 200
     assert (await github.get(f"{web}/labels", page=2)).status == 500
+    # A link leads to the repository by its number: the same list.
+    first = await github.get(f"{web}/labels", per_page=1)
+    assert (await github.get(links(first)["next"])).status == 500
     await github.control("DELETE", "/faults")
     await fault(github, "status", status=500, match={"account": "user ana"})
     assert (await github.get(web)).status == 200

@@ -251,6 +251,20 @@ async def test_bodies_are_checked_as_github_does(github: GithubClient) -> None:
     ] == "already_exists"
 
 
+async def test_who_leaves_github_becomes_a_ghost(github: GithubClient) -> None:
+    web = await github.repository()
+    member = await github.control("POST", "/objects/member", {})
+    issue = await github.write("POST", f"{web}/issues", title="One", assignees=[member["login"]])
+    assert [user["login"] for user in issue["assignees"]] == [member["login"]]
+    await github.control("POST", "/tokens", {"token": "ghp_leaver", "login": member["login"]})
+    said = await github.request("POST", f"{web}/issues/1/comments", body={"body": "Bye"}, token="ghp_leaver")
+    await github.control("DELETE", f"/objects/user/{member['login']}")
+    assert (await github.value(f"{web}/issues/1"))["assignees"] == []
+    assert (await github.value(f"{web}/issues/comments/{said.value['id']}"))["user"]["login"] == "ghost"
+    assert (await github.get(f"/users/{member['login']}")).status == 404
+    assert [user["login"] for user in await github.value("/orgs/acme/members")] == ["octo-admin"]
+
+
 async def test_ids_beyond_what_a_double_holds(github: GithubClient) -> None:
     web = await github.repository()
     await github.write("POST", f"{web}/issues", title="One")

@@ -1,6 +1,8 @@
 """The control API's data: seed, look at, change and delete objects outside limits and faults."""
 
 import json
+import re
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -138,9 +140,8 @@ class ObjectControl:
         collection, order = self._collection(request), await self._write_order(request)
         parent = self._parent(collection, order.parent, default=True)
         call = call_below(self._sandbox, collection, parent, now=order.at)
-        operation = _operation(collection, "create")
-        if order.params is not None and operation is not None:
-            body = write(collection, operation, call, order.params).text() or b"{}"
+        if order.params is not None:
+            body = write(collection, _operation(collection, "create", call.rows), call, order.params).text() or b"{}"
             return web.Response(body=body, headers={"Content-Type": "application/json"})
         if collection.seed is None:
             raise ControlError(f"{collection.name} cannot be made up by itself")
@@ -156,12 +157,9 @@ class ObjectControl:
         """Update as the API does (`params`), or put fields onto the row (`set`; `updated` becomes now unless given)."""
         collection, row, order = self._collection(request), self._row(request), await self._write_order(request)
         call = call_below(self._sandbox, collection, self._parent_of(collection, row), now=order.at)
-        operation = _operation(collection, "update")
         if order.params is not None:
-            if operation is None:
-                raise ControlError(f"GitHub does not update a {collection.name}")
             call.rows[collection.name] = row
-            write(collection, operation, call, order.params)
+            write(collection, _operation(collection, "update", call.rows), call, order.params)
         else:
             fields = {"updated": call.now, **self._fields(row, order.set or {})}
             self._sandbox.world.change(collection.name, row, **fields)
@@ -291,5 +289,11 @@ class ObjectControl:
         return self._sandbox.collections[name]
 
 
-def _operation(collection: Collection, kind: str) -> Operation | None:
-    return next((each for each in collection.operations if each.kind == kind), None)
+def _operation(collection: Collection, kind: str, rows: Mapping[str, Row]) -> Operation:
+    """The API's own way to create or update one, if its path names just these rows. Raises ControlError."""
+    for operation in collection.operations:
+        named = set(re.findall(r"\{(\w+)", operation.path))
+        is_complete = named <= rows.keys() and (kind == "create" or collection.name in named)
+        if operation.kind == kind and is_complete:
+            return operation
+    raise ControlError(f"GitHub cannot {kind} a {collection.name} by params alone: use `set`, or the API itself")

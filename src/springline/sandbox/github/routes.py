@@ -124,7 +124,9 @@ class Api:
         self, request: web.Request, arrival: Arrival, body: bytes, *, found: Found, token: Token, limiter: Limiter
     ) -> Outcome:
         sandbox = self._sandbox
-        fired = sandbox.faults.fire(request.method, request.path, query=dict(request.query), account=token.whose)
+        fired = sandbox.faults.fire(
+            request.method, *self._paths(request), query=dict(request.query), account=token.whose
+        )
         arrival.faults = tuple(active.id for active in fired)
         await self._wait(fired)
         refusal = limit_answer(fired, limiter, now=sandbox.clock.now())
@@ -148,6 +150,17 @@ class Api:
             if isinstance(active.fault, LatePageFault):
                 await active.hold(None if active.fault.ms is None else active.fault.ms / 1_000)
         return spoil(answer, fired)
+
+    def _paths(self, request: web.Request) -> tuple[str, ...]:
+        """The path as it was asked for, and by the repository's name where it has its number, as in links."""
+        parts = request.path.strip("/").split("/")
+        if parts[0] != "repositories" or len(parts) < 2 or not parts[1].isdecimal():
+            return (request.path,)
+        repository = self._sandbox.world["repository"].get(int(parts[1]))
+        if repository is None:
+            return (request.path,)
+        name = self._sandbox.world.full_name(repository)
+        return request.path, "/".join(["", "repos", name, *parts[2:]])
 
     async def _wait(self, fired: list[ActiveFault]) -> None:
         if self._sandbox.latency_ms:

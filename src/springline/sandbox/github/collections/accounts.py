@@ -110,13 +110,20 @@ def _change_user(call: Call, row: Row, rng: Random) -> Row:
 
 
 def _remove_user(call: Call, row: Row) -> bool:
-    """An account that is deleted leaves its memberships; what it wrote stays, by nobody."""
+    """An account that is deleted leaves its memberships and assignments; what it wrote stays, by a ghost."""
     if row["id"] == call.actor["id"]:
         return False
     for name in ("member", "team_member", "collaborator", "stargazer"):
         for each in call.world[name]:
             if each["user"] == row["id"]:
                 call.world.remove(name, each)
+    for issue in call.world["issue"]:
+        if row["id"] in issue["assignees"]:
+            left = [each for each in issue["assignees"] if each != row["id"]]
+            call.world.change("issue", issue, assignees=left)
+    for pull in call.world["pull_request"]:
+        if row["id"] in pull["reviewers"]:
+            call.world.change("pull_request", pull, reviewers=[each for each in pull["reviewers"] if each != row["id"]])
     call.world.remove("user", row)
     return True
 
@@ -234,7 +241,8 @@ def _change_organization(call: Call, row: Row, rng: Random) -> Row:
 
 
 def _remove_organization(call: Call, row: Row) -> bool:
-    if len(call.world["organization"]) == 1:
+    # The first one is what everybody takes for granted.
+    if row["id"] == next(iter(call.world["organization"]))["id"]:
         return False
     call.world.remove("organization", row)
     return True
