@@ -141,7 +141,7 @@ class ProviderLimits:
                     for known, each in self._endpoints.items()
                     if each.running or each.used(now) or each.shut_until(now)
                 }
-            limit = self._endpoints[key] = self._make(window, " ".join(endpoint))
+            limit = self._endpoints[key] = self._make(window, " ".join(part for part in endpoint if part))
             if self._followed_at is not None and now < self._followed_at + 2 * window.interval:
                 limit.follow_holder(self._followed_at)
         return limit
