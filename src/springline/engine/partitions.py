@@ -40,6 +40,7 @@ class ChangedParent(NamedTuple):
 
     idx: int
     record_no: int
+    parent_id: str
     partition: Partition | None
 
 
@@ -91,6 +92,7 @@ class Partitions:
             ChangedParent(
                 change.record.idx,
                 change.record.record_no,
+                change.record.upstream_id,
                 None if change.is_gone else await self._partition(of, change.record),
             )
             for change in rows

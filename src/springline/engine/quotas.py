@@ -74,6 +74,9 @@ class Permit:
                     limit.slow_down(now, reading.after_seconds, because=reading.because, started_at=self._start.at)
                 else:
                     limit.learn(Observed(reading.remaining, reading.reset_seconds, reading.allowed_requests), now)
+                    # A refusal because nothing is left closes this limit, and no other.
+                    nothing_left = reading.remaining is not None and reading.remaining <= 0
+                    self._was_slowed = self._was_slowed or (nothing_left and limit.allowed > 0)
 
     def slow_down(self, seconds: float | None, because: str) -> None:
         """The provider says that it is too much; where no reading said of what, nothing of this credential starts for

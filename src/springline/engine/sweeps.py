@@ -100,6 +100,8 @@ class PartitionSweep:
         if not self._is_walked:
             await self._walk(on_page)
             self._is_walked = True
+        if self._part.collection.detection.deletes == ("none",):
+            return  # leaving the list says nothing of a record
         try:
             walked = Walked(self.first_as_of, self.seen, self.met)
             await self._deletions.settle(self.partition, walked, self._detected_by)
