@@ -23,6 +23,7 @@ from springline.engine.health import CREDENTIAL, PROVIDER, Notes, Observations
 from springline.engine.partitions import Partition
 from springline.engine.polls import IncrementalPoll
 from springline.engine.record_writes import FencedOff
+from springline.engine.refreshes import Refreshed
 from springline.engine.request_log import CURRENT_WORK
 from springline.engine.rereads import Rereader
 from springline.engine.session import CollectionSession, SyncSession
@@ -174,6 +175,22 @@ class SyncRun:
             for work in self._works
         ]
         return explain_run(self.session, standings, dead=self._dead)
+
+    async def refresh(self, collection_id: str, upstream_id: str) -> Refreshed:
+        """Reads one record again, ahead of what nobody waits for."""
+        part = self.session.collections.get(collection_id)
+        if part is None or self._stopping:
+            return Refreshed("not_running")
+        if part.collection.read is None:
+            return Refreshed("unreadable")
+        CURRENT_WORK.set("refresh")
+        try:
+            await self._rereader.reread(part, [upstream_id], DetectedBy.poll)
+        except FencedOff:
+            return Refreshed("not_running")
+        except ProviderError as error:
+            return Refreshed("failed", error.words)
+        return Refreshed("done")
 
     def _sweeps_free_at(self) -> float:
         running = [work.started_at for work in self._works if work.is_sweep and work.task is not None]
