@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable
 
 from springline.engine.quotas import CredentialQuota, Priority
+from springline.providers.access import LimitWindow, RateLimit, Request
 from springline.providers.stripe.limits import limits as stripe_limits
-from springline.providers.vocabulary import LimitWindow, RateLimit, Request
 
 PERMITS = 20_000
 ROUNDS = 5

@@ -25,8 +25,8 @@ from springline.engine.fetch import HttpClient, Origin, send
 from springline.engine.owners import Owners
 from springline.engine.permits import Permits
 from springline.engine.wakeups import Wakeups
+from springline.providers.access import RateLimit, Request
 from springline.providers.registry import PROVIDERS
-from springline.providers.vocabulary import RateLimit, Request
 from springline.store.database import Database
 from springline.store.owners import OwnerStore
 from springline.store.tokens import TokenStore

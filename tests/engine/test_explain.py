@@ -20,7 +20,7 @@ from springline.engine.owners import Owners
 from springline.engine.quotas import Priority, SyncQuota
 from springline.engine.request_log import CURRENT_WORK, MOST_REQUESTS, RequestLog
 from springline.engine.wakeups import Wakeups
-from springline.providers.vocabulary import RateLimit
+from springline.providers.access import RateLimit
 from springline.store.database import Database
 from springline.store.holds import HoldStore
 from springline.store.leases import LeaseStore, Process

@@ -10,7 +10,7 @@ from tests.support.stripe_side import StripeSide
 from springline.domain.errors import NotPermitted, ProviderBroken, RetryLater
 from springline.engine import feeds
 from springline.engine.rereads import BATCH
-from springline.providers.vocabulary import RateLimit
+from springline.providers.access import RateLimit
 from springline.store.database import Database
 
 FEED = "/v1/events"

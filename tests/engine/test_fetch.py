@@ -15,8 +15,8 @@ from springline.domain.errors import CredentialDead, ProviderBroken, ProviderErr
 from springline.engine import fetch
 from springline.engine.fetch import QUICK_RETRIES, Fetcher, HttpClient, Origin
 from springline.engine.quotas import Priority, SyncQuota
+from springline.providers.access import Answer, RateLimit, Request
 from springline.providers.registry import PROVIDERS
-from springline.providers.vocabulary import Answer, RateLimit, Request
 
 REQUEST = Request(path="/v1/customers", query=(("limit", "1"),))
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"

@@ -23,7 +23,7 @@ from springline.engine.fetch import Fetcher, HttpClient, Origin
 from springline.engine.grants import Grants, PermitOf, TokenEndpoint, no_permit
 from springline.engine.maintenance.grants import GrantRenewal
 from springline.engine.quotas import Permit, Priority, SyncQuota
-from springline.providers.vocabulary import CredentialKind, RateLimit, Request
+from springline.providers.access import CredentialKind, RateLimit, Request
 from springline.store.credentials import CredentialStore
 from springline.store.database import Database
 from springline.store.grants import DueGrant, GrantStore

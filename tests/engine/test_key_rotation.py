@@ -12,8 +12,9 @@ from springline.domain.secrets import Secret
 from springline.engine.connect import Verified
 from springline.engine.credentials import CredentialImporter, Imported, Presented
 from springline.engine.key_rotation import Rotated, rotate_keys
+from springline.providers.access import Account, CredentialKind
 from springline.providers.registry import PROVIDERS
-from springline.providers.vocabulary import Account, CredentialKind, Provider
+from springline.providers.vocabulary import Provider
 from springline.store.credentials import CredentialStore
 from springline.store.database import Database
 from springline.store.grants import GrantStore, Token

@@ -15,8 +15,8 @@ from springline.domain.errors import OwnerUnavailable
 from springline.domain.quotas import Draw, Limit
 from springline.engine.ledgers import Ledger
 from springline.engine.quotas import CredentialQuota, Priority, SyncQuota
+from springline.providers.access import LimitReading, LimitWindow, RateLimit, Request
 from springline.providers.stripe.limits import ENDPOINT
-from springline.providers.vocabulary import LimitReading, LimitWindow, RateLimit, Request
 
 ACCOUNT = LimitWindow(name="account", allowed_requests=10, interval=1.0)
 LISTS = Request(path="/v1/customers")

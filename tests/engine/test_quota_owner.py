@@ -21,8 +21,8 @@ from springline.engine.permits import BorrowedPermit, Permits
 from springline.engine.quota_owner import QuotaOwner, SnapshotQuestion
 from springline.engine.quotas import Priority, QuotaSnapshot, SyncQuota
 from springline.engine.wakeups import Wakeups
+from springline.providers.access import RateLimit, Request
 from springline.providers.registry import PROVIDERS
-from springline.providers.vocabulary import RateLimit, Request
 from springline.store.database import Database
 from springline.store.leases import LeasedSync, LeaseStore, Process
 from springline.store.owners import OwnerStore

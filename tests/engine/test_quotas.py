@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.support.simulated_time import run_simulated
 
 from springline.engine.quotas import Priority, SyncQuota
-from springline.providers.vocabulary import RateLimit
+from springline.providers.access import RateLimit
 
 _EPSILON = 1e-6
 

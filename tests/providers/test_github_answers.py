@@ -19,9 +19,9 @@ from springline.domain.errors import (
     RetryLater,
     SlowDown,
 )
+from springline.providers.access import Answer, LimitReading, Request
 from springline.providers.github.answers import classify
 from springline.providers.github.limits import HOUR, limits, read_limits
-from springline.providers.vocabulary import Answer, LimitReading, Request
 
 ISSUES = "/repos/acme/web/issues"
 DATE = {"date": "Tue, 19 Jul 2022 04:00:00 GMT"}

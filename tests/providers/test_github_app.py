@@ -9,9 +9,9 @@ import pytest
 from tests.support.hub_side import app_key, app_pem
 
 from springline.domain.errors import AppRefused, CredentialDead, ProviderBroken, ProviderError, RetryLater, SlowDown
+from springline.providers.access import Answer, Request
 from springline.providers.github.app import GITHUB_APP, GITHUB_APP_FIELDS
 from springline.providers.registry import PROVIDERS
-from springline.providers.vocabulary import Answer, Request
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 APP = {"client_id": "Iv1.x", "app_id": 4711, "private_key": app_pem()}

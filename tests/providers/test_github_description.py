@@ -10,13 +10,14 @@ from tests.support.octokit import WEBHOOKS, inside_webhook, recorded
 
 from springline.domain.errors import Moved, NotFound, RequestRejected
 from springline.domain.records import PageRecord
+from springline.providers.access import Account, Answer, Request
 from springline.providers.github import github
 from springline.providers.github.answers import classify
 from springline.providers.github.tokens import GITHUB_TOKEN
 from springline.providers.pages import PageParser
 from springline.providers.record_readers import field_at
 from springline.providers.stripe import stripe
-from springline.providers.vocabulary import Account, Answer, Collection, OneObject, Request, placeholders
+from springline.providers.vocabulary import Collection, OneObject, placeholders
 
 COLLECTIONS = {collection.name: collection for collection in github.collections}
 DESCRIBED = {

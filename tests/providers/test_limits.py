@@ -4,10 +4,10 @@ import pytest
 
 from springline.domain.errors import RetryLater, SlowDown
 from springline.engine.quotas import CredentialQuota
+from springline.providers.access import Answer, LimitReading, LimitWindow, Request
 from springline.providers.stripe import stripe
 from springline.providers.stripe.answers import classify, read_limits
 from springline.providers.stripe.limits import ACCOUNT, ENDPOINT, limits
-from springline.providers.vocabulary import Answer, LimitReading, LimitWindow, Request
 
 LISTS = Request(path="/v1/customers")
 

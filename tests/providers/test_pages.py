@@ -11,17 +11,10 @@ from tests.support.json_texts import SPACES, VALUES, documents, nested
 from springline.domain.errors import ProviderBroken
 from springline.domain.records import UPSTREAM_ID_BYTES, PageRecord, RejectedRecord
 from springline.providers import pages
+from springline.providers.access import Answer
 from springline.providers.pages import PageParser, ParsedPage, split_envelope
 from springline.providers.record_readers import NESTING_LIMIT
-from springline.providers.vocabulary import (
-    Answer,
-    Collection,
-    CursorById,
-    Detection,
-    FeedMembership,
-    ListEndpoint,
-    ReadById,
-)
+from springline.providers.vocabulary import Collection, CursorById, Detection, FeedMembership, ListEndpoint, ReadById
 
 PAGINATION = CursorById(after="starting_after", size=("limit", 100))
 COLLECTION = Collection(

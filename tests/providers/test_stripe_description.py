@@ -10,10 +10,11 @@ from stripe import params
 
 from springline.domain.errors import CredentialDead, NotFound, NotPermitted, RequestRejected
 from springline.domain.records import PageRecord
+from springline.providers.access import Answer, Request
 from springline.providers.pages import PageParser
 from springline.providers.stripe import stripe
 from springline.providers.stripe.answers import classify
-from springline.providers.vocabulary import Answer, Collection, Provider, Request, placeholders
+from springline.providers.vocabulary import Collection, Provider, placeholders
 
 COLLECTIONS = {collection.name: collection for collection in stripe.collections}
 DESCRIBED = {

@@ -27,8 +27,8 @@ from springline.engine.sweeps import SweepWalk
 from springline.engine.wakeups import Wakeups
 from springline.engine.worker import Worker
 from springline.metrics import Metrics
+from springline.providers.access import RateLimit
 from springline.providers.registry import PROVIDERS
-from springline.providers.vocabulary import RateLimit
 from springline.store.database import Database, Row
 from springline.store.leases import LeasedSync, LeaseStore, Process
 from springline.store.owners import OwnerStore

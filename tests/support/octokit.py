@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from springline.providers.vocabulary import Answer
+from springline.providers.access import Answer
 
 _FOLDER: Final = Path(__file__).parent.parent / "data/octokit"
 WEBHOOKS: Final = tuple(sorted(path.stem for path in (_FOLDER / "webhooks").glob("*.json")))

@@ -9,23 +9,18 @@ import msgspec
 
 from springline.domain.errors import AppRefused, CredentialDead, ProviderError, RetryLater
 from springline.domain.secrets import Secret
-from springline.providers.github.app import GITHUB_APP, GITHUB_APP_FIELDS
-from springline.providers.vocabulary import (
+from springline.providers.access import (
     Account,
     Answer,
-    Collection,
     CredentialField,
     CredentialKind,
-    CursorById,
-    Detection,
     Grant,
-    ListEndpoint,
     Obtained,
-    Provider,
     RateLimit,
-    ReadById,
     Request,
 )
+from springline.providers.github.app import GITHUB_APP, GITHUB_APP_FIELDS
+from springline.providers.vocabulary import Collection, CursorById, Detection, ListEndpoint, Provider, ReadById
 
 
 def _headers(properties: Mapping[str, Any]) -> dict[str, str]:

@@ -16,8 +16,9 @@ from springline.api.app import ROUTES
 from springline.api.reference_page import MEANINGS
 from springline.cli.main import commands
 from springline.domain.errors import ERROR_CODES
+from springline.providers.access import CredentialKind
 from springline.providers.registry import PROVIDERS
-from springline.providers.vocabulary import Collection, CredentialKind, ListEndpoint, Provider
+from springline.providers.vocabulary import Collection, ListEndpoint, Provider
 
 FOLDER: Final = ROOT / "docs/reference"
 _HELP: Final = ["-h", "--help"]

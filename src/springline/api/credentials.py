@@ -18,7 +18,7 @@ from springline.domain.errors import Refused
 from springline.domain.health import PartHealth
 from springline.domain.oauth_apps import OAuthApp
 from springline.engine.credentials import CredentialImporter, Presented
-from springline.providers.vocabulary import CredentialKind
+from springline.providers.access import CredentialKind
 from springline.store.credentials import CredentialInUse
 
 CredentialName = Annotated[str, Meta(min_length=1, max_length=1000, description="For people.")]

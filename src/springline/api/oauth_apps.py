@@ -20,7 +20,8 @@ from springline.domain.errors import Refused
 from springline.domain.health import PartHealth
 from springline.domain.oauth_apps import OAuthApp
 from springline.domain.secrets import Secret
-from springline.providers.vocabulary import CredentialField, Provider
+from springline.providers.access import CredentialField
+from springline.providers.vocabulary import Provider
 from springline.store.oauth_apps import OAuthAppInUse
 
 AppName = Annotated[str, Meta(min_length=1, max_length=1000, description="For people.")]

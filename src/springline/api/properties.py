@@ -8,7 +8,8 @@ from springline.api.errors import Problems
 from springline.api.values import nearest, printable, text_fault
 from springline.domain.credentials import Properties, split_properties
 from springline.domain.secrets import is_mask
-from springline.providers.vocabulary import CredentialField, CredentialKind, Provider
+from springline.providers.access import CredentialField, CredentialKind
+from springline.providers.vocabulary import Provider
 
 _TYPES: Final = {
     "string": "a string",

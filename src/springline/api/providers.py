@@ -12,7 +12,8 @@ from springline.api.lists import Listed
 from springline.api.routing import Call, Route, answer
 from springline.api.sync_objects import RateLimitObject
 from springline.domain.errors import Refused
-from springline.providers.vocabulary import Collection, CredentialField, CredentialKind, Detection, FieldType, Provider
+from springline.providers.access import CredentialField, CredentialKind, FieldType
+from springline.providers.vocabulary import Collection, Detection, Provider
 
 
 class FieldObject(msgspec.Struct, frozen=True, kw_only=True):

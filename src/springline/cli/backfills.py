@@ -11,7 +11,7 @@ from springline.cli.syncs import collection_ids
 
 if TYPE_CHECKING:
     from springline.client import SpringlineClient
-    from springline.client.objects import Backfills
+    from springline.client.operations import Backfills
 
 
 @click.command("backfill")

@@ -11,7 +11,8 @@ from springline.cli.remote import ask
 
 if TYPE_CHECKING:
     from springline.client import SpringlineClient
-    from springline.client.objects import DeadLetter, Listing, PendingMessage, PendingMessages
+    from springline.client.objects import Listing
+    from springline.client.operations import DeadLetter, PendingMessage, PendingMessages
 
 
 @click.command("pending")

@@ -10,7 +10,8 @@ from springline.cli.remote import ask
 
 if TYPE_CHECKING:
     from springline.client import SpringlineClient
-    from springline.client.objects import Hold, Listing
+    from springline.client.objects import Listing
+    from springline.client.operations import Hold
 
 
 @click.command("holds")

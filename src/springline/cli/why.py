@@ -13,13 +13,13 @@ from springline.cli.remote import ask
 
 if TYPE_CHECKING:
     from springline.client import SpringlineClient
-    from springline.client.objects import (
+    from springline.client.objects import Sync
+    from springline.client.operations import (
         CollectionExplanation,
         Explanation,
         LimitUse,
         QuotaUse,
         RequestMade,
-        Sync,
         Waiting,
     )
 

@@ -7,7 +7,8 @@ from typing import Any, Final, Literal
 from msgspec import UNSET, Struct, UnsetType
 
 from springline.client.connection import ANSWER_WITHIN, Connection, milliseconds, segment
-from springline.client.objects import Consumer, DeadLetter, Listing, PendingMessages, Received
+from springline.client.objects import Consumer, Listing, Received
+from springline.client.operations import DeadLetter, PendingMessages
 
 #: The API takes no more in one call.
 TOKENS_A_CALL: Final = 10_000

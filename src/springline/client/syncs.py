@@ -6,7 +6,8 @@ from typing import Any, Literal
 from msgspec import UNSET, UnsetType
 
 from springline.client.connection import Connection, segment
-from springline.client.objects import Backfills, Explanation, Hold, Listing, RateLimit, Sync
+from springline.client.objects import Listing, RateLimit, Sync
+from springline.client.operations import Backfills, Explanation, Hold
 
 Metadata = Mapping[str, Any]
 

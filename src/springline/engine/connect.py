@@ -20,7 +20,8 @@ from springline.domain.errors import (
 from springline.engine.fetch import HttpClient, Origin, send
 from springline.engine.grants import TokenEndpoint
 from springline.engine.permits import Permits
-from springline.providers.vocabulary import Account, Answer, CredentialKind, Provider, Request
+from springline.providers.access import Account, Answer, CredentialKind, Request
+from springline.providers.vocabulary import Provider
 from springline.store.grants import Token
 
 #: Before a refusal that a lagging replica can bring about is asked for again.

@@ -17,7 +17,8 @@ from springline.domain.credentials import (
 from springline.domain.errors import Refused
 from springline.domain.oauth_apps import OAuthApp
 from springline.engine.connect import CredentialVerifier, Rejected, Unverifiable, Verified
-from springline.providers.vocabulary import Account, CredentialKind, Provider
+from springline.providers.access import Account, CredentialKind
+from springline.providers.vocabulary import Provider
 from springline.store.credentials import AccountTaken, CredentialStore
 from springline.store.grants import GrantStore
 from springline.store.oauth_apps import OAuthAppStore

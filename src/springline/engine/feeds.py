@@ -16,9 +16,10 @@ from springline.engine.fetch import server_time
 from springline.engine.quotas import Priority
 from springline.engine.rereads import BATCH, Rereader
 from springline.engine.session import CollectionSession, SyncSession
+from springline.providers.access import Answer, Request
 from springline.providers.pages import split_envelope
 from springline.providers.record_readers import decode_tolerantly
-from springline.providers.vocabulary import Answer, EventFeed, Request
+from springline.providers.vocabulary import EventFeed
 
 #: A quick poll looks so far behind the last one: an event can be a second or two late for reasons of clock alone.
 QUICK_OVERLAP_SECONDS: Final = 5

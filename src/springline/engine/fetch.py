@@ -21,7 +21,8 @@ from springline.domain.errors import CredentialDead, ProviderBroken, ProviderErr
 from springline.engine.quotas import Priority, SyncQuota
 from springline.engine.request_log import RequestLog
 from springline.metrics import Metrics
-from springline.providers.vocabulary import Answer, CredentialKind, Provider, Request
+from springline.providers.access import Answer, CredentialKind, Request
+from springline.providers.vocabulary import Provider
 
 #: An answer longer than this is no page.
 LONGEST_ANSWER_BYTES: Final = 256 * 1024 * 1024

@@ -20,7 +20,8 @@ from springline.domain.grants import COMFORTABLE_SECONDS, Setback, setback
 from springline.domain.health import PartHealth
 from springline.engine.fetch import HttpClient, Origin, send, server_time
 from springline.engine.quotas import Permit
-from springline.providers.vocabulary import Answer, CredentialKind, Grant, Obtained, Provider, Request
+from springline.providers.access import Answer, CredentialKind, Grant, Obtained, Request
+from springline.providers.vocabulary import Provider
 from springline.store.database import UNAVAILABLE
 from springline.store.grants import CLAIM_SECONDS, DueGrant, GrantStore, HeldGrant, Token
 from springline.store.oauth_apps import OAuthAppStore

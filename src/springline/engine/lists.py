@@ -13,8 +13,9 @@ from springline.engine.partitions import WHOLE, Partition, fill
 from springline.engine.quotas import Priority
 from springline.engine.record_writes import Reading
 from springline.engine.session import CollectionSession, SyncSession
+from springline.providers.access import Request
 from springline.providers.pages import PageParser, ParsedPage
-from springline.providers.vocabulary import CursorById, ListEndpoint, OneObject, Request, TimeBound
+from springline.providers.vocabulary import CursorById, ListEndpoint, OneObject, TimeBound
 
 #: So many empty pages in a row that say that more follows lead nowhere.
 MOST_EMPTY_PAGES: Final = 10

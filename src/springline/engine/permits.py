@@ -13,7 +13,7 @@ from springline.domain.errors import OwnerUnavailable
 from springline.engine.ledgers import Priority
 from springline.engine.owners import Answer, Owners
 from springline.engine.quotas import CredentialQuota, Permit
-from springline.providers.vocabulary import LimitReading, RateLimit, Request
+from springline.providers.access import LimitReading, RateLimit, Request
 
 #: A borrower leaves off so much earlier than it need.
 _LOAN_MARGIN_SECONDS: Final = 1.0

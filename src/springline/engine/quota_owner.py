@@ -19,7 +19,8 @@ from springline.engine.permits import InNameOf, PermitAnswer, PermitQuestion
 from springline.engine.quota_blocks import BlockWriter
 from springline.engine.quota_loans import LONGEST_LOAN_SECONDS, Loans
 from springline.engine.quotas import CredentialQuota, Permit, Priority, ProviderLimits, QuotaSnapshot, SyncQuota
-from springline.providers.vocabulary import LimitWindow, Provider, RateLimit
+from springline.providers.access import LimitWindow, RateLimit
+from springline.providers.vocabulary import Provider
 from springline.store.database import UNAVAILABLE
 from springline.store.leases import LeasedSync
 from springline.store.owners import OwnerStore

@@ -14,7 +14,7 @@ import msgspec
 from springline.domain.quotas import BEFORE, Draw, Limit, Observed, Start
 from springline.domain.windows import NEVER
 from springline.engine.ledgers import Ledger, Priority
-from springline.providers.vocabulary import LimitReading, LimitWindow, RateLimit, Request
+from springline.providers.access import LimitReading, LimitWindow, RateLimit, Request
 
 __all__ = ["CredentialQuota", "Permit", "Priority", "QuotaSnapshot", "SyncQuota", "WindowUse"]
 

@@ -11,7 +11,7 @@ from springline.engine.partitions import WHOLE, Partition, decode_record, fill, 
 from springline.engine.quotas import Priority
 from springline.engine.record_writes import Written
 from springline.engine.session import CollectionSession, SyncSession
-from springline.providers.vocabulary import Request
+from springline.providers.access import Request
 
 #: Records read, then written, together.
 BATCH: Final = 50

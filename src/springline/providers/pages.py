@@ -12,6 +12,7 @@ import msgspec
 
 from springline.domain.errors import ProviderBroken
 from springline.domain.records import PageRecord, RejectedRecord
+from springline.providers.access import Answer
 from springline.providers.record_readers import (
     JSON_STRING,
     decode_tolerantly,
@@ -20,15 +21,7 @@ from springline.providers.record_readers import (
     qualified,
     record_reader,
 )
-from springline.providers.vocabulary import (
-    Answer,
-    Collection,
-    CursorById,
-    ListEndpoint,
-    OneObject,
-    Pagination,
-    ReadById,
-)
+from springline.providers.vocabulary import Collection, CursorById, ListEndpoint, OneObject, Pagination, ReadById
 
 _TOKEN: Final = re.compile(JSON_STRING + rb"|[{}\[\],:]", re.DOTALL)
 _SPACE: Final = b" \t\n\r"

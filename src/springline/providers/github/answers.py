@@ -20,8 +20,8 @@ from springline.domain.errors import (
     RetryLater,
     SlowDown,
 )
+from springline.providers.access import Answer, Request
 from springline.providers.github.limits import seconds_until_reset
-from springline.providers.vocabulary import Answer, Request
 
 #: The primary limit is counted by the hour: a later reset is not believed, nor any other wait above five minutes.
 LONGEST_RESET_SECONDS: Final = 3600.0

@@ -21,9 +21,7 @@ from springline.domain.errors import (
     RetryLater,
 )
 from springline.domain.secrets import Secret
-from springline.providers.github.answers import classify
-from springline.providers.github.limits import limits
-from springline.providers.vocabulary import (
+from springline.providers.access import (
     Account,
     Answer,
     CredentialField,
@@ -34,6 +32,8 @@ from springline.providers.vocabulary import (
     RateLimit,
     Request,
 )
+from springline.providers.github.answers import classify
+from springline.providers.github.limits import limits
 
 #: GitHub takes no claim that ends more than ten minutes from its own time; a minute back allows for clocks.
 _ISSUED_BEFORE: Final = timedelta(seconds=60)

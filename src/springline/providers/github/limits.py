@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
-from springline.providers.vocabulary import Answer, LimitReading, LimitWindow, Request
+from springline.providers.access import Answer, LimitReading, LimitWindow, Request
 
 HOUR: Final = "requests of an hour"
 MINUTE: Final = "points of a minute"

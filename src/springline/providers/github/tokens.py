@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
+from springline.providers.access import Account, Answer, CredentialField, CredentialKind, RateLimit, Request
 from springline.providers.github.limits import limits
-from springline.providers.vocabulary import Account, Answer, CredentialField, CredentialKind, RateLimit, Request
 
 _TOKEN = re.compile(r"(?:gh[opu]_|github_pat_)\w+|[0-9a-f]{40}")
 # What people paste instead, and what to do about it.

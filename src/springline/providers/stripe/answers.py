@@ -17,8 +17,8 @@ from springline.domain.errors import (
     RetryLater,
     SlowDown,
 )
+from springline.providers.access import Answer, LimitReading, Request
 from springline.providers.stripe.limits import ACCOUNT, ENDPOINT
-from springline.providers.vocabulary import Answer, LimitReading, Request
 
 #: Stripe's Retry-After is not dependable: longer waits are not believed.
 LONGEST_WAIT_SECONDS = 300.0

@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
+from springline.providers.access import Account, Answer, CredentialField, CredentialKind, RateLimit, Request
 from springline.providers.stripe.limits import limits
-from springline.providers.vocabulary import Account, Answer, CredentialField, CredentialKind, RateLimit, Request
 
 
 class _Account(msgspec.Struct):

@@ -6,7 +6,7 @@ Its limits of concurrency have no published numbers.
 from collections.abc import Mapping
 from typing import Any, Final
 
-from springline.providers.vocabulary import LimitWindow
+from springline.providers.access import LimitWindow
 
 ACCOUNT: Final = "account"
 ENDPOINT: Final = "endpoint"
