@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
+from tests.support.github_side import GithubSide
 from tests.support.made import Made, Maker
 from tests.support.stripe_side import StripeSide
 from tests.support.waiting import until
@@ -18,6 +19,7 @@ from springline.engine.fetch import Fetcher, HttpClient, Origin
 from springline.engine.owners import Owners
 from springline.engine.page_commit import StreamWriters
 from springline.engine.partitions import Partition
+from springline.engine.polls import IncrementalPoll
 from springline.engine.quota_owner import QuotaOwner
 from springline.engine.quotas import SyncQuota
 from springline.engine.record_writes import RecordWriter
@@ -44,6 +46,10 @@ class Held:
         self.database = database
         self.made = made
 
+    @property
+    def provider(self) -> str:
+        return self.made.sync.provider
+
     async def versions(self, collection_id: str | None = None) -> list[Row]:
         """Current versions in order, tombstones included."""
         source_nos = None if collection_id is None else [self.made.sources[collection_id]]
@@ -58,11 +64,11 @@ class Held:
         )
 
     async def live(self, collection: str = "customer") -> dict[str, Any]:
-        rows = await self.versions(f"stripe:{collection}")
+        rows = await self.versions(f"{self.provider}:{collection}")
         return {row["upstream_id"]: json.loads(row["data"]) for row in rows if not row["deleted_reason"]}
 
     async def gone(self, collection: str = "customer") -> set[str]:
-        return {row["upstream_id"] for row in await self.versions(f"stripe:{collection}") if row["deleted_reason"]}
+        return {row["upstream_id"] for row in await self.versions(f"{self.provider}:{collection}") if row["deleted_reason"]}
 
     async def events(self) -> list[tuple[str, int]]:
         """(upstream id, kind) of every change in order."""
@@ -85,10 +91,14 @@ class Held:
         assert row is not None
         return row
 
-    async def is_equal(self, side: StripeSide, *collections: str) -> bool:
+    async def is_equal(self, side: StripeSide | GithubSide, *collections: str) -> bool:
         """Whether the stream holds what the API has."""
         for collection in collections or ("customer",):
-            if await self.live(collection) != side.objects(collection):
+            if isinstance(side, StripeSide):
+                there = side.objects(collection)
+            else:
+                there = {str(each["id"]): each for each in await side.objects(collection)}
+            if await self.live(collection) != there:
                 return False
         return True
 
@@ -101,28 +111,53 @@ class Driven(Held):
         self.session = session
         self.rereader = Rereader(session)
         session.reread = self.rereader.reread
-        feed = session.provider.feed
-        assert feed is not None
-        self.feed = FeedPoll(session, feed, self.rereader, rewalk=self.rewalk)
+        self._feed = (
+            FeedPoll(session, session.provider.feed, self.rereader, rewalk=self.rewalk)
+            if session.provider.feed is not None
+            else None
+        )
+        #: By collection, as a run of the sync keeps them.
+        self._backfills: dict[str, BackfillWalk] = {}
+        self._polls: dict[str, IncrementalPoll] = {}
+        self._rewalks: dict[str, SweepWalk] = {}
+
+    @property
+    def feed(self) -> FeedPoll:
+        assert self._feed is not None
+        return self._feed
 
     def part(self, collection: str = "customer") -> CollectionSession:
-        return self.session.collections[f"stripe:{collection}"]
+        return self.session.collections[f"{self.provider}:{collection}"]
 
     async def backfill(self, collection: str = "customer") -> None:
-        await BackfillWalk(self.session, self.part(collection), rewalk=self.rewalk).run()
+        """From where it stands to the end; of a child collection also what its parents lead to."""
+        if collection not in self._backfills:
+            self._backfills[collection] = BackfillWalk(self.session, self.part(collection), rewalk=self.rewalk)
+        await self._backfills[collection].run()
+
+    def poll(self, collection: str) -> IncrementalPoll:
+        """Always the same: what it remembers is part of how it works."""
+        if collection not in self._polls:
+            part = self.part(collection)
+            assert part.collection.incremental is not None
+            self._polls[collection] = IncrementalPoll(self.session, part, part.collection.incremental)
+        return self._polls[collection]
 
     def sweep(self, collection: str = "customer") -> SweepWalk:
+        """A new one, which also reads parents' lists again from now on."""
         part = self.part(collection)
-        return SweepWalk(self.session, part, Deletions(self.session, part, self.rereader))
+        self._rewalks[collection] = SweepWalk(self.session, part, Deletions(self.session, part, self.rereader))
+        return self._rewalks[collection]
 
     async def rewalk(self, part: CollectionSession, partition: Partition, detected_by: DetectedBy) -> None:
-        await self.sweep(part.collection.name).rewalk(part, partition, detected_by)
+        sweep = self._rewalks.get(part.collection.name) or self.sweep(part.collection.name)
+        await sweep.rewalk(part, partition, detected_by)
 
 
 class Driver:
     """Opens sessions over one database and one sandbox."""
 
-    def __init__(self, database: Database, side: StripeSide, client: HttpClient) -> None:
+    def __init__(self, database: Database, side: StripeSide | GithubSide, client: HttpClient) -> None:
         self.database = database
         self.side = side
         self.client = client
@@ -138,8 +173,8 @@ class Driver:
         sync = await self.leases.get_leased_sync(made.sync_no, worker_no)
         assert sync is not None
         quota = SyncQuota(limit or RateLimit(**sync.rate_limit), clock=asyncio.get_running_loop().time)
-        provider = PROVIDERS["stripe"]
-        kind = provider.find_kind("stripe_key")
+        provider = PROVIDERS[made.sync.provider]
+        kind = provider.find_kind(sync.kind)
         assert kind is not None
         origin = Origin(
             provider, kind, base_url=self.side.url, open_properties=lambda: open_properties(self.maker, sync)
@@ -174,7 +209,7 @@ async def open_properties(maker: Maker, of: LeasedSync | HeldCredential) -> Mapp
 
 
 @asynccontextmanager
-async def driver(database: Database, side: StripeSide) -> AsyncIterator[Driver]:
+async def driver(database: Database, side: StripeSide | GithubSide) -> AsyncIterator[Driver]:
     client = HttpClient.open()
     made = Driver(database, side, client)
     try:

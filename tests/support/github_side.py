@@ -7,30 +7,19 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import aiohttp
+from tests.support.provider_side import ProviderSide
 
 from springline.sandbox.github.server import RunningSandbox, start_sandbox
 
 GITHUB_TOKEN: Final = "ghp_springlinesandbox"
 
 
-class GithubSide:
+class GithubSide(ProviderSide):
     """A sandbox without rate limits, looked at and changed behind Springline's back."""
 
     def __init__(self, running: RunningSandbox, session: aiohttp.ClientSession) -> None:
+        super().__init__(running, session)
         self.running = running
-        self._session = session
-
-    @property
-    def url(self) -> str:
-        return self.running.url
-
-    async def control(self, method: str, path: str, body: Any = None) -> Any:
-        async with self._session.request(
-            method, self.running.control_url + path, data=b"" if body is None else json.dumps(body).encode()
-        ) as response:
-            text = await response.read()
-            assert response.status < 300, text
-            return json.loads(text)
 
     async def seed_everything(self, *, repositories: int, each: int) -> None:
         """Some repositories, and so many of every other kind that can be made up."""
@@ -48,6 +37,28 @@ class GithubSide:
             commits = {commit["sha"] for commit in await self.objects("commit")}
             return [check_run for check_run in there if check_run["head_sha"] in commits]
         return there
+
+    async def seed(self, collection: str, count: int, *, parent: str | None = None, **fields: Any) -> list[int]:
+        """Ids, oldest first."""
+        order = {"collection": collection, "count": count, "parent": parent, **fields}
+        ids: list[int] = (await self.control("POST", "/seed", order))["ids"]
+        return ids
+
+    async def create(self, collection: str, *, parent: str | None = None, at: int | None = None, **fields: Any) -> int:
+        made = await self.control("POST", f"/objects/{collection}", {"parent": parent, "at": at, "set": fields})
+        key: int = made["id"]
+        return key
+
+    async def update(self, collection: str, key: int, *, at: int | None = None, **fields: Any) -> None:
+        """It is dated now, or `at`."""
+        await self.control("POST", f"/objects/{collection}/{key}", {"at": at, "set": fields})
+
+    async def delete(self, collection: str, key: int, *, vanish: bool = False) -> None:
+        await self.control("DELETE", f"/objects/{collection}/{key}?mode={'vanish' if vanish else 'api'}")
+
+    def now(self) -> int:
+        """By the sandbox's clock."""
+        return int(self.running.sandbox.clock.now())
 
     async def own_account(self) -> dict[str, Any]:
         """The token's user, as nobody else is shown."""
