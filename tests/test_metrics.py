@@ -74,7 +74,7 @@ def test_no_figure_is_per_sync() -> None:
         for sample in family.samples
         for name in sample.labels
     }
-    assert labels == {"provider", "status"}
+    assert labels == {"provider", "status", "version"}
 
 
 def test_nothing_is_imported_before_somebody_asks() -> None:

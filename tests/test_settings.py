@@ -45,6 +45,7 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
             "SPRINGLINE_LOG_FORMAT": "JSON",
             "SPRINGLINE_LOG_LEVEL": "Debug",
             "SPRINGLINE_LEASE_SECONDS": "2.5",
+            "SPRINGLINE_METRICS_PORT": "0",
             "SPRINGLINE_PROVIDER_LIMITS": "Off",
             "SPRINGLINE_STRIPE_BASE_URL": "http://127.0.0.1:12111",
         }
@@ -55,6 +56,7 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
     assert settings.secret_keys == (bytes(range(32)), bytes(32))
     assert settings.api_token == "0123456789abcdef"
     assert (settings.log_format, settings.log_level, settings.lease_seconds) == ("json", "debug", 2.5)
+    assert settings.metrics_port == 0
     assert settings.base_urls == {"stripe": "http://127.0.0.1:12111"}
     assert settings.provider_limits is False
 
@@ -102,6 +104,8 @@ def test_root_keeps_its_data_where_postgresql_can_reach_it(monkeypatch: pytest.M
         ("SPRINGLINE_LOG_FORMAT", "xml", "text (for people) or json"),
         ("SPRINGLINE_LOG_LEVEL", "verbose", "debug, info, warning or error"),
         ("SPRINGLINE_LEASE_SECONDS", "0.5", "from 1 to 3600"),
+        ("SPRINGLINE_METRICS_PORT", "70000", "from 0 to 65535"),
+        ("SPRINGLINE_METRICS_PORT", "on", "leave it out where nobody reads"),
         ("SPRINGLINE_LEASE_SECONDS", "nan", "from 1 to 3600"),
         ("SPRINGLINE_LEASE_SECONDS", "30s", "from 1 to 3600"),
         ("SPRINGLINE_PROVIDER_LIMITS", "none", "must be on or off"),

@@ -17,14 +17,17 @@ from springline.api.server import HttpServer, ListenError, bind
 from springline.api.services import Services
 from springline.domain.secrets import Secret
 from springline.engine.connect import CredentialCheck
+from springline.engine.explain import RunQuestions
 from springline.engine.fetch import HttpClient
 from springline.engine.grants import Grants, TokenEndpoint
+from springline.engine.key_rotation import Rotated, rotate_keys
 from springline.engine.maintenance.grants import GrantRenewal
 from springline.engine.maintenance.service import Maintenance
 from springline.engine.owners import Owners
 from springline.engine.page_commit import StreamWriters
 from springline.engine.permits import Permits
 from springline.engine.quota_owner import QuotaOwner
+from springline.engine.refreshes import Refreshes
 from springline.engine.wakeups import Wakeups
 from springline.engine.worker import Worker
 from springline.metrics import Metrics
@@ -52,6 +55,7 @@ from springline.store.private_files import (
 from springline.store.quotas import HeldCredential, QuotaStore
 from springline.store.records import RecordStore
 from springline.store.retention import RetentionStore
+from springline.store.secret_rotation import SecretRotation
 from springline.store.secrets import SecretBox, SecretError, check_secret_keys
 
 log = telemetry.logger("process")
@@ -143,6 +147,12 @@ async def create_organisation(settings: Settings, name: str) -> Organisation:
         except OrganisationExists:
             raise StartError(f"there is an organisation {name!r} already; choose another name") from None
     return Organisation(str(made.org_id), made.name, token.reveal())
+
+
+async def rotate_secret_keys(settings: Settings) -> Rotated:
+    """Brings every stored secret under the first secret key."""
+    async with _one_clear_line(), _open(settings) as base:
+        return await rotate_keys(SecretRotation(base.database, base.box), base.box, PROVIDERS)
 
 
 async def list_organisations(settings: Settings) -> Sequence[Organisation]:
@@ -288,6 +298,8 @@ async def _running(
             lease_seconds=settings.lease_seconds,
             metrics=metrics,
         )
+        run_questions = RunQuestions(owners, worker.explain)
+        refreshes = Refreshes(owners, worker.refresh)
         renewal = GrantRenewal(grants, grant_store, providers=PROVIDERS, worker_no=lambda: worker.worker_no)
         wakeups.on_syncs(worker.wake)
         services = [
@@ -321,6 +333,8 @@ async def _running(
                 database_state=base.database_state,
                 metrics=metrics,
                 explain_here=worker.explain,
+                explain_elsewhere=run_questions.ask,
+                refresh=refreshes.refresh,
             )
             server = HttpServer(create_app(services_of_api, routes), listener)
             await server.start()

@@ -74,7 +74,9 @@ class Metrics:
         """The families, as prometheus_client asks for them."""
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
-        yield GaugeMetricFamily("springline_info", f"Springline {__version__}.", value=1)
+        info = GaugeMetricFamily("springline_info", "What runs here.", labels=("version",))
+        info.add_metric([__version__], 1)
+        yield info
         yield CounterMetricFamily("springline_commits", "Statements that wrote pages.", value=self.commits)
         yield CounterMetricFamily(
             "springline_commits_fenced_off",

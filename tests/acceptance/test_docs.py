@@ -16,7 +16,15 @@ from tests.support.markdown import ROOT, blocks
 from tests.support.postgres import TestPostgres
 from tests.support.processes import SPRINGLINE, Place, place
 from tests.support.serving import Served, served
-from tests.support.shell import SANDBOX_PORT, SPRINGLINE_PORT, Reader, difference, free_port, reader
+from tests.support.shell import (
+    GITHUB_SANDBOX_PORT,
+    SANDBOX_PORT,
+    SPRINGLINE_PORT,
+    Reader,
+    difference,
+    free_port,
+    reader,
+)
 
 CUSTOMERS = 300
 #: Where the pages say that the database is.
@@ -62,7 +70,7 @@ async def at_a_shell(
 
 @pytest.mark.parametrize("page", [page for page in PAGES if NEEDS[page] == ""])
 async def test_a_page_that_begins_with_nothing(page: str) -> None:
-    ports = {SPRINGLINE_PORT: str(free_port()), SANDBOX_PORT: str(free_port())}
+    ports = {port: str(free_port()) for port in (SPRINGLINE_PORT, SANDBOX_PORT, GITHUB_SANDBOX_PORT)}
     settings = {"SPRINGLINE_PORT": ports[SPRINGLINE_PORT]}
     async with place() as made, at_a_shell(made, data_dir=made.data_dir, settings=settings, shown=ports) as somebody:
         for block in blocks(ROOT / page):

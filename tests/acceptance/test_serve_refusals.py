@@ -1,6 +1,7 @@
 """What stops a start: one clear line, an exit code, and nothing left behind."""
 
 import asyncio
+import socket
 from pathlib import Path
 from typing import Final
 
@@ -36,6 +37,15 @@ async def test_wrong_settings_stop_the_start(place: Place) -> None:
 
     for chunk in (list(WRONG.items())[:5], list(WRONG.items())[5:]):
         await asyncio.gather(*(refused(name, value) for name, value in chunk))
+    assert not place.data_dir.exists()
+
+
+async def test_a_workers_port_that_is_taken_stops_its_start(place: Place) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        ended = await place.run("worker", settings={"SPRINGLINE_METRICS_PORT": port})
+    assert ended.code != 0
+    assert_one_line(ended.err, f"cannot listen on 127.0.0.1:{port}", "SPRINGLINE_METRICS_PORT")
     assert not place.data_dir.exists()
 
 

@@ -84,14 +84,14 @@ async def somebody(place: Place, postgres: TestPostgres) -> AsyncIterator[Somebo
 
 async def test_the_quota(somebody: Somebody) -> None:
     await somebody.side.seed("customer", 300)
-    sync = await somebody.client.sync(rate_limit={"allowed_requests": 2, "interval": 30})
+    sync = await somebody.client.sync(rate_limit={"allowed_requests": 1, "interval": 30})
     found = await somebody.until_waiting_for(sync, "quota")
     assert found["until"] is not None
     said = await somebody.why(sync)
     assert f"{CUSTOMER}  waits for quota, since " in said
     assert ", until " in said
-    assert "The quota of 2 requests in any 30 s is used up for now." in said
-    assert "quota  2 of 2 requests in any 30 s used: " in said
+    assert "The quota of 1 request in any 30 s is used up for now." in said
+    assert "quota  1 of 1 requests in any 30 s used: poll 1" in said
     assert "GET /v1/events" in said
 
 

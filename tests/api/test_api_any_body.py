@@ -58,6 +58,8 @@ async def ids(shared_api: RunningApi) -> dict[str, str]:
     (record,) = await write_records(shared_api.services.database, sync["id"], ["cus_1"])
     return {
         "hold_id": str(hold),
+        "collections": sync["credential_id"],
+        "collection": "stripe:customer",
         "records": str(record),
         "streams": sync["stream_id"],
         "syncs": sync["id"],

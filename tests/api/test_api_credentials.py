@@ -126,7 +126,7 @@ async def test_a_provider_that_does_not_answer_well(api: RunningApi, sandbox: Ru
     assert (await api.ours.get("/v1/credentials")).expect(200)["data"] == []
 
 
-KINDS = "must be one of `stripe_key`, `desk_token`"
+KINDS = "must be one of `stripe_key`, `github_token`, `github_app`, `desk_token`"
 
 WRONG_PROPERTIES: list[tuple[dict[str, Any], dict[str, str]]] = [
     ({}, {"kind": "is required"}),

@@ -44,6 +44,7 @@ NOUN_OF_PATH = {
     "http-consumers": "consumer",
     "tokens": "token",
     "records": "record",
+    "collections": "credential",
 }
 #: What another id in a path names, by its name there.
 NOUN_OF_PARAMETER = {"hold_id": "hold"}

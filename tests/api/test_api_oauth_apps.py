@@ -226,6 +226,21 @@ async def test_what_the_provider_refuses(api: RunningApi, side: HubSide) -> None
     assert "installation_id" in reply.fields["properties"][0]
 
 
+async def test_a_refresh_token_that_has_rotated_is_what_a_change_goes_on_with(api: RunningApi, side: HubSide) -> None:
+    app = (await api.ours.post("/v1/oauth-apps", stripe_like("hub"))).expect(201)
+    side.refresh_tokens.add("ghr_first")
+    user = {"kind": "hub_user", "login": "ana", "refresh_token": "ghr_first"}
+    made = (await api.ours.post("/v1/credentials", {"properties": user, "oauth_app_id": app["id"]})).expect(201)
+    assert made["properties"] == {**user, "refresh_token": MASK}
+    for verify in ("true", "false", "true"):
+        path = f"/v1/credentials/{made['id']}"
+        (await api.ours.patch(path, {"properties": {"login": "ana"}}, verify=verify)).expect(200)
+    assert side.refusals == []
+    reply = await api.ours.post("/v1/credentials", {"properties": user, "oauth_app_id": app["id"]})
+    assert (reply.status, reply.code) == (422, "credential.rejected")
+    assert "Connect the account again" in reply.fields["properties"][0]
+
+
 async def test_many_callers_make_one_credential(api: RunningApi, side: HubSide) -> None:
     app = (await api.ours.post("/v1/oauth-apps", hub_app())).expect(201)
     body = {**installed(), "oauth_app_id": app["id"]}

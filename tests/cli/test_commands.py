@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from tests.cli.conftest import CUSTOMERS, Cli
+from tests.support.hub_side import app_pem
 from tests.support.serving import STRIPE_KEY, Served, eventually
 
 UNKNOWN_ID = "00000000-0000-7000-8000-000000000000"
@@ -111,6 +112,45 @@ def test_a_credentials_life(cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert (changed["name"], changed["metadata"]) == ("new life", {"plan": "gold"})
     assert cli.ok("credentials", "delete", "new life", "--yes") == "deleted the credential new life\n"
     assert "there is no credential 'new life'" in cli.fails("credentials", "show", "new life")
+
+
+def test_an_oauth_apps_life(cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    pem = tmp_path / "app.pem"
+    pem.write_text(app_pem())
+    monkeypatch.setenv("APP_SECRET", "canary-app-secret")
+    create = ("oauth-apps", "create", "--provider", "github", "--client-id", "Iv1.x", "--app-id", "4711")
+    made = cli.value(*create, "--name", "app", "--private-key", f"@{pem}", "--redirect-uri", "https://us.example/back")
+    assert (made["app_id"], made["client_secret"], made["redirect_uris"]) == (4711, None, ["https://us.example/back"])
+    shown = cli.ok("oauth-apps", "show", "app")
+    assert "private key    ************" in shown
+    assert app_pem().splitlines()[1] not in shown
+    header, row = cli.ok("oauth-apps", "list", "--provider", "github").splitlines()
+    assert header.split()[:2] == ["name", "provider"]
+    assert row.split()[:4] == ["app", "github", "Iv1.x", "ok"]
+    changed = cli.value("oauth-apps", "update", "app", "--client-secret", "env:APP_SECRET", "--name", "new app")
+    assert set(changed["client_secret"]) == {"*"}
+    monkeypatch.setenv("APP_KEY", app_pem().replace("\n", "\\n"))
+    cli.ok("oauth-apps", "update", "new app", "--private-key", "env:APP_KEY")
+    installation = ("credentials", "create", "--kind", "github_app", "--property", "installation_id=17", "--no-verify")
+    assert "needs the OAuth app" in cli.fails(*installation, code=2)
+    credential = cli.value(*installation, "--oauth-app", "new app", "--name", "installed")
+    assert (credential["oauth_app_id"], credential["properties"]["installation_id"]) == (made["id"], 17)
+    assert "credentials were made with" in cli.fails("oauth-apps", "delete", "new app", "--yes")
+    cli.ok("credentials", "delete", "installed", "--yes")
+    assert cli.ok("oauth-apps", "delete", "new app", "--yes") == "deleted the OAuth app new app\n"
+    assert "there is no OAuth app 'new app'" in cli.fails("oauth-apps", "show", "new app")
+
+
+def test_wrong_oauth_apps_are_refused(cli: Cli, tmp_path: Path) -> None:
+    create = ("oauth-apps", "create", "--provider", "github", "--client-id", "Iv1.x", "--name", "wrong")
+    assert "client_secret is required, or else app_id and private_key" in cli.fails(*create)
+    (tmp_path / "no.pem").write_text("canary")
+    err = cli.fails(*create, "--app-id", "1", "--private-key", f"@{tmp_path}/no.pem")
+    assert "private_key is no private key in PEM" in err
+    assert "canary" not in err
+    assert "write @app.pem" in cli.fails(*create, "--app-id", "1", "--private-key", "app.pem")
+    assert "name a file as @FILE" in cli.fails(*create, "--app-id", "1", "--private-key", app_pem())
+    assert "nothing to change" in cli.fails("oauth-apps", "update", "wrong", code=2)
 
 
 def test_wrong_credentials_are_refused_without_showing_the_secret(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

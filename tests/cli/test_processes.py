@@ -68,17 +68,24 @@ def test_organisations(springline_server: Served, cli: Cli) -> None:
 
 def test_a_port_that_is_taken(taken_port: int, springline_server: Served) -> None:
     serve = once("serve", "--port", str(taken_port), env=dict(springline_server.env))
-    sandbox = once("sandbox", "stripe", "--port", str(taken_port), env=environment())
-    for done in (serve, sandbox):
+    sandboxes = [once("sandbox", name, "--port", str(taken_port), env=environment()) for name in ("stripe", "github")]
+    for done in (serve, *sandboxes):
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr.startswith("error: ")
         assert str(taken_port) in done.stderr
         assert len(done.stderr.splitlines()) == 1
 
 
-def test_the_sandbox_ends_on_a_signal() -> None:
-    with running("sandbox", "stripe", "--port", "0", "--customers", "5", env=environment()) as sandbox:
-        sandbox.line("Stripe sandbox at")
+@pytest.mark.parametrize(
+    ("provider", "shown", "more"),
+    [
+        ("stripe", "Stripe sandbox at", ("--customers", "5")),
+        ("github", "GitHub sandbox at", ("--repositories", "1", "--issues", "5", "--changes-per-second", "1000")),
+    ],
+)
+def test_the_sandbox_ends_on_a_signal(provider: str, shown: str, more: tuple[str, ...]) -> None:
+    with running("sandbox", provider, "--port", "0", *more, env=environment()) as sandbox:
+        sandbox.line(shown)
         assert sandbox.stop(signal.SIGINT) == 0
         assert sandbox.errors == ""
 

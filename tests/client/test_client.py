@@ -44,6 +44,25 @@ async def test_credentials(springline: SpringlineClient) -> None:
         await springline.credentials.get(made.id)
 
 
+async def test_oauth_apps(springline: SpringlineClient) -> None:
+    made = await springline.oauth_apps.create(
+        "stripe", name="app", client_id="ca_1", client_secret="sk_test_app", metadata={"plan": "gold"}
+    )
+    assert (made.client_id, made.client_secret, made.app_id) == ("ca_1", "************", None)
+    changed = await springline.oauth_apps.update(made.id, name="other", redirect_uris=["https://us.example/back"])
+    assert (changed.name, changed.redirect_uris) == ("other", ["https://us.example/back"])
+    assert (await springline.oauth_apps.get(made.id)).raw == changed.raw
+    assert (await springline.oauth_apps.get(made.id, truncate_secrets=False)).client_secret == "sk_test_app"
+    assert made.id in [app.id for app in await springline.oauth_apps.list(provider="stripe", health="ok")]
+    assert await springline.oauth_apps.list(metadata={"plan": "silver"}) == []
+    (clear,) = await springline.oauth_apps.list(metadata={"plan": "gold"}, truncate_secrets=False)
+    assert clear.client_secret == "sk_test_app"
+    await springline.oauth_apps.delete(made.id)
+    with pytest.raises(ApiError) as caught:
+        await springline.oauth_apps.get(made.id)
+    assert (caught.value.status, caught.value.code) == (404, "oauth_app.not_found")
+
+
 async def test_syncs(springline: SpringlineClient) -> None:
     target = await springline.streams.create("syncs")
     made = await springline.syncs.create(

@@ -28,7 +28,7 @@ class Account:
 
     async def is_equal(self) -> bool:
         """Whether each collection holds the objects that the API has, each with every field."""
-        self.differing = {}
+        differing = {}
         for collection in COLLECTIONS:
             if collection.name == "event":  # it tells of the others, and never ends
                 continue
@@ -36,8 +36,9 @@ class Account:
             rows = await self.held.versions(f"stripe:{collection.name}")
             here = [json.loads(row["data"]) for row in rows if not row["deleted_reason"]]
             if _canonical(there) != _canonical(here):
-                self.differing[collection.name] = (len(there), len(here))
-        return not self.differing
+                differing[collection.name] = (len(there), len(here))
+        self.differing = differing
+        return not differing
 
 
 def _canonical(values: list[Any]) -> list[str]:
@@ -61,7 +62,7 @@ async def test_a_history_ends_in_an_equal_view_and_nothing_is_told_twice(
 
     async def become_equal(what: str) -> None:
         try:
-            await until(is_equal, within_seconds=WITHIN_SECONDS, what=what)
+            await until(is_equal, within_seconds=WITHIN_SECONDS, what=what, every=0.2)
         except AssertionError as error:
             raise AssertionError(f"{error}: (there, here) {account.differing}") from None
 

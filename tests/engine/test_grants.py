@@ -13,15 +13,16 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from tests.support.hub_side import APP_ID, INSTALLATION, HubSide, app_pem, hub_side, pem_of
 from tests.support.made import SECRET_KEY
 from tests.support.providers import HUB, HUB_APP, HUB_USER
+from tests.support.waiting import until
 
 from springline.domain.credentials import Credential, Properties
 from springline.domain.errors import AppRefused, CredentialDead, RetryLater
 from springline.domain.oauth_apps import OAuthApp
 from springline.domain.secrets import Secret
 from springline.engine.fetch import Fetcher, HttpClient, Origin
-from springline.engine.grants import Grants, TokenEndpoint
+from springline.engine.grants import Grants, PermitOf, TokenEndpoint, no_permit
 from springline.engine.maintenance.grants import GrantRenewal
-from springline.engine.quotas import Priority, SyncQuota
+from springline.engine.quotas import Permit, Priority, SyncQuota
 from springline.providers.vocabulary import CredentialKind, RateLimit, Request
 from springline.store.credentials import CredentialStore
 from springline.store.database import Database
@@ -52,7 +53,9 @@ class Account:
     passed: timedelta = timedelta()
 
     @asynccontextmanager
-    async def process(self, *, our_clock_is_ahead: timedelta = timedelta()) -> AsyncIterator[OneProcess]:
+    async def process(
+        self, *, our_clock_is_ahead: timedelta = timedelta(), permit_of: PermitOf = no_permit
+    ) -> AsyncIterator[OneProcess]:
         box = SecretBox([SECRET_KEY])
         client = HttpClient.open()
         endpoint = TokenEndpoint(
@@ -61,7 +64,7 @@ class Account:
             now=lambda: datetime.now(UTC) + self.passed + our_clock_is_ahead,
         )
         store = GrantStore(self.database, box)
-        grants = Grants(store, OAuthAppStore(self.database, box), endpoint)
+        grants = Grants(store, OAuthAppStore(self.database, box), endpoint, permit_of=permit_of)
         try:
             yield OneProcess(grants, store)
         finally:
@@ -200,6 +203,7 @@ async def test_ahead_of_its_end_a_token_is_renewed_once_and_nobody_waits(account
         await account.time_passes(timedelta(minutes=54))
         assert [await each.renew_due() for each in rounds] == [0, 0]
         await account.time_passes(timedelta(minutes=2))
+        seen = (await account.row())["version"]
         # Renewed while it lives, with the old one in use until the new one is there.
         side.open.clear()
         side.asked.clear()
@@ -209,8 +213,12 @@ async def test_ahead_of_its_end_a_token_is_renewed_once_and_nobody_waits(account
         side.open.set()
         assert sum(await renewing) == 1
         second = await account.token(two)
-    assert second != first
-    assert side.asked_times == 2
+        assert second != first
+        assert side.asked_times == 2
+        # A round that had seen the old one does not renew the new one.
+        late = DueGrant(account.credential.org_id, account.credential.credential_id, "hub", "hub_app", seen)
+        assert not await one.grants.renew(late, provider=HUB, kind=HUB_APP)
+        assert side.asked_times == 2
     # What another worker runs is renewed by that one, and what nobody runs when it is needed.
     async with account.process() as other:
         await account.time_passes(timedelta(minutes=56))
@@ -219,10 +227,11 @@ async def test_ahead_of_its_end_a_token_is_renewed_once_and_nobody_waits(account
 
 
 async def test_a_passing_fault_costs_nothing_while_the_token_lives(account: Account, side: HubSide) -> None:
-    due = DueGrant(account.credential.org_id, account.credential.credential_id, "hub", "hub_app")
     async with account.process() as process:
         first = await account.token(process)
         await account.time_passes(timedelta(minutes=56))
+        ours = account.credential
+        due = DueGrant(ours.org_id, ours.credential_id, "hub", "hub_app", (await account.row())["version"])
         side.failing = [503]
         assert not await process.grants.renew(due, provider=HUB, kind=HUB_APP)
         assert await account.token(process) == first
@@ -316,9 +325,19 @@ async def test_a_wrong_key_is_the_apps_fault(account: Account, side: HubSide) ->
 
 async def test_a_token_that_is_withdrawn_before_its_end_is_replaced(account: Account, side: HubSide) -> None:
     ours = account.credential
-    async with account.process() as process:
+    limit = RateLimit(allowed_requests=100, interval=1.0, max_concurrent_requests=1)
+    quota = SyncQuota(limit, clock=asyncio.get_running_loop().time)
+    permits: list[int] = []
+
+    @asynccontextmanager
+    async def permit_of(credential_no: int) -> AsyncIterator[Permit | None]:
+        async with quota.permit(Priority.waiting) as permit:
+            permits.append(credential_no)
+            yield permit
+
+    # One request at once: who waits for a token holds no permit that the request for it needs.
+    async with account.process(permit_of=permit_of) as process:
         client = HttpClient.open()
-        quota = SyncQuota(RateLimit(allowed_requests=100, interval=1.0), clock=asyncio.get_running_loop().time)
         origin = Origin(
             HUB,
             HUB_APP,
@@ -339,6 +358,7 @@ async def test_a_token_that_is_withdrawn_before_its_end_is_replaced(account: Acc
         with pytest.raises(CredentialDead):
             await fetcher.fetch(request, Priority.poll)
         assert side.asked_times == 2
+        assert permits == [ours.credential_no] * 2
         await client.close()
 
 
@@ -388,6 +408,33 @@ async def test_a_process_that_slept_through_its_claim_brings_the_token_that_coun
         await user.time_passes(timedelta(hours=2))
         assert await user.token(other) != token
     assert side.refusals == ["bad_refresh_token"]
+
+
+async def test_a_database_that_is_away_when_the_answer_comes_costs_nothing(
+    user: Account, side: HubSide, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The refresh token is spent, and its successor is nowhere but in memory."""
+    name = await user.database.fetch_value("SELECT current_database()")
+    others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()"
+    outside = await user.database.connect_apart()
+
+    async def take_it_away() -> None:
+        side.before_answer = None
+        await outside.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+        await outside.execute(others, name)
+
+    side.before_answer = take_it_away
+    async with user.process() as process:
+        asking = asyncio.create_task(user.token(process))
+        await until(lambda: "grants.not_stored_yet" in caplog.messages, what="a first try to store it")
+        await outside.execute(f'ALTER DATABASE "{name}" RESET default_transaction_read_only')
+        await outside.execute(others, name)
+        token = await asking
+        assert await user.token(process) == token
+        await user.time_passes(timedelta(hours=2))
+        assert await user.token(process) != token
+    await outside.close()
+    assert side.refusals == []
 
 
 async def test_other_properties_void_the_token(account: Account, side: HubSide) -> None:

@@ -232,3 +232,17 @@ async def test_many_syncs_start_side_by_side(side: StripeSide, database: Databas
     async with working(database, side) as work:
         await until(lambda: len(work.worker._runs) == count)
         await work.until_backfilled(made[-1])
+
+
+async def test_many_wake_ups_make_few_looks(side: StripeSide, database: Database) -> None:
+    """Who makes a thousand syncs in a row wakes every worker a thousand times."""
+    async with working(database, side) as work:
+        await until(lambda: work.worker._leasing.worker_no)
+        looks = 0
+        rested_at = work.worker._rested_at
+        for _ in range(300):
+            work.worker.wake()
+            await database.fetch_value("SELECT 1")
+            looks += work.worker._rested_at != rested_at
+            rested_at = work.worker._rested_at
+        assert 0 < looks < 150

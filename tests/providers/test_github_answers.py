@@ -5,6 +5,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.octokit import recorded
 
 from springline.domain.errors import (
     CredentialDead,
@@ -19,7 +20,8 @@ from springline.domain.errors import (
     SlowDown,
 )
 from springline.providers.github.answers import classify
-from springline.providers.vocabulary import Answer, Request
+from springline.providers.github.limits import HOUR, limits, read_limits
+from springline.providers.vocabulary import Answer, LimitReading, Request
 
 ISSUES = "/repos/acme/web/issues"
 DATE = {"date": "Tue, 19 Jul 2022 04:00:00 GMT"}
@@ -103,7 +105,8 @@ def test_what_to_do_next(status: int, message: str, path: str, expected: type[Pr
         (PRIMARY, {"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(SERVED + 900)}, 901),
         (PRIMARY, {"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(SERVED + 90_000)}, 3600),
         (PRIMARY, {"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(SERVED - 900)}, 1),
-        (PRIMARY, {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "9" * 400}, 3600),
+        (PRIMARY, {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "9" * 15}, 3600),
+        (PRIMARY, {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "9" * 400}, 60),
         (PRIMARY, {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "midnight"}, 60),
         (PRIMARY, {"x-ratelimit-remaining": "0"}, 60),
         (PRIMARY, {}, 60),
@@ -204,9 +207,41 @@ BODIES = st.one_of(
 )
 
 
+def test_what_is_left_of_the_hour_is_read_from_recorded_answers() -> None:
+    path, answer = recorded("paginate-issues")[0]
+    (reading,) = read_limits(Request(path=path), answer)
+    # Recorded on 19 Jul 2022 at 04:39:16; the hour ended at 05:36:39.
+    assert reading == LimitReading(window=HOUR, remaining=4922, reset_seconds=3444.0, allowed_requests=5000)
+    assert reading.window in [limit.name for limit in limits({})]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"x-ratelimit-remaining": "many"},
+        {"x-ratelimit-remaining": "-1"},
+        {"x-ratelimit-remaining": "9" * 20},
+        {"x-ratelimit-remaining": "0", "x-ratelimit-resource": "search"},
+    ],
+)
+def test_other_limits_say_nothing_of_the_hour(headers: dict[str, str]) -> None:
+    assert read_limits(Request(path=ISSUES), Answer(status=200, headers=headers, body=b"")) == ()
+
+
+def test_a_read_that_finds_nothing_changed_is_free() -> None:
+    hour, minute = limits({})
+    assert (hour.allowed_requests, hour.interval, hour.uncounted_statuses) == (5000, 3600.0, (304,))
+    assert (minute.allowed_requests, minute.interval, minute.max_concurrent_requests) == (900, 60.0, 100)
+    assert dict(minute.costs) == {"POST": 5, "PATCH": 5, "PUT": 5, "DELETE": 5}
+
+
 @given(st.integers(300, 599), HEADERS, BODIES, st.sampled_from([ISSUES, f"{ISSUES}/7", "/user"]))
 def test_no_answer_raises_and_no_wait_is_absurd(status: int, headers: dict[str, str], body: bytes, path: str) -> None:
-    error = classify(Request(path=path), Answer(status=status, headers=headers, body=body))
+    answer = Answer(status=status, headers=headers, body=body)
+    for reading in read_limits(Request(path=path), answer):
+        assert reading.reset_seconds is None or reading.reset_seconds >= 1
+    error = classify(Request(path=path), answer)
     assert isinstance(error, ProviderError)
     if isinstance(error, RetryLater) and error.after_seconds is not None:
         assert 0 <= error.after_seconds <= 3600

@@ -15,6 +15,7 @@ from springline.providers.github.answers import classify
 from springline.providers.github.tokens import GITHUB_TOKEN
 from springline.providers.pages import PageParser
 from springline.providers.record_readers import field_at
+from springline.providers.stripe import stripe
 from springline.providers.vocabulary import Account, Answer, Collection, OneObject, Request, placeholders
 
 COLLECTIONS = {collection.name: collection for collection in github.collections}
@@ -279,8 +280,6 @@ def test_what_reads_another_shape_is_not_what_events_lead_to() -> None:
     issue = COLLECTIONS["issue"]
     assert issue.read is not None
     assert issue.read.only_proves
-    from springline.providers.stripe import stripe
-
     customer = stripe.collections[0]
     assert customer.read is not None
     wrong = replace(customer, read=replace(customer.read, only_proves=True))

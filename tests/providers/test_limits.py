@@ -1,13 +1,9 @@
 """The limits that providers publish, and what their answers say of them."""
 
-from collections.abc import Callable
-
 import pytest
-from tests.support.simulated_time import run_simulated
 
 from springline.domain.errors import RetryLater, SlowDown
-from springline.engine.quotas import CredentialQuota, Priority
-from springline.providers.github import github
+from springline.engine.quotas import CredentialQuota
 from springline.providers.stripe import stripe
 from springline.providers.stripe.answers import classify, read_limits
 from springline.providers.stripe.limits import ACCOUNT, ENDPOINT, limits
@@ -89,54 +85,6 @@ def test_without_a_reason_it_is_the_whole_account_or_one_object() -> None:
     assert read_limits(LISTS, locked) == ()
     assert type(classify(LISTS, locked)) is RetryLater
     assert read_limits(LISTS, Answer(status=200, headers={}, body=b"{}")) == ()
-
-
-def test_github_counts_requests_by_the_hour_and_points_by_the_minute() -> None:
-    kinds = {kind.name: kind for kind in github.credential_kinds}
-    for kind in kinds.values():
-        quota = CredentialQuota("credential:1", kind.limits({}), clock=lambda: 0.0)
-        names = {draw.limit.name: draw.cost for draw in quota.draws(Request(path="/repos/a/b/issues"), None)}
-        assert names == {"credential": 1, "core": 1, "points": 1, "at once": 1}
-        write = Request(method="PATCH", path="/repos/a/b/issues/1")
-        assert {draw.limit.name: draw.cost for draw in quota.draws(write, None)}["points"] == 5
-        assert "core" not in {draw.limit.name for draw in quota.draws(Request(path="/search/issues"), None)}
-
-
-def test_github_says_what_is_left() -> None:
-    headers = {
-        "x-ratelimit-limit": "5000",
-        "x-ratelimit-remaining": "7",
-        "x-ratelimit-reset": "1767225600",
-        "x-ratelimit-resource": "core",
-        "date": "Wed, 31 Dec 2025 23:50:00 GMT",
-    }
-    (reading,) = github.read_limits(LISTS, Answer(status=200, headers=headers, body=b"[]"))
-    assert reading == LimitReading(window="core", remaining=7, reset_seconds=601.0, allowed_requests=5000)
-    for name, absurd in (("x-ratelimit-remaining", "many"), ("x-ratelimit-limit", "")):
-        assert github.read_limits(LISTS, Answer(status=200, headers=headers | {name: absurd}, body=b"")) == ()
-    (reading,) = github.read_limits(
-        LISTS, Answer(status=200, headers=headers | {"x-ratelimit-reset": "1e30"}, body=b"")
-    )
-    assert reading.reset_seconds == 3600.0
-
-
-def test_when_github_s_hour_is_used_up_only_what_draws_on_it_waits() -> None:
-    async def main(clock: Callable[[], float]) -> tuple[float, float]:
-        quota = CredentialQuota("credential:1", github.credential_kinds[0].limits({}), clock=clock)
-        headers = {"x-ratelimit-limit": "5000", "x-ratelimit-remaining": "0", "x-ratelimit-reset": "1767225600"}
-        answer = Answer(status=403, headers=headers | {"date": "Wed, 31 Dec 2025 23:50:00 GMT"}, body=b"{}")
-        async with quota.permit(Priority.poll, LISTS) as permit:
-            permit.started(clock())
-            permit.answered(403, github.read_limits(LISTS, answer))
-            permit.slow_down(601.0, "403, API rate limit exceeded")
-        async with quota.permit(Priority.poll, Request(path="/search/issues")):
-            searched_at = clock()
-        async with quota.permit(Priority.poll, LISTS):
-            return searched_at, clock()
-
-    searched_at, listed_at = run_simulated(main)
-    assert searched_at < 1.0
-    assert listed_at == pytest.approx(601.0, abs=0.1)
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,16 @@ class SandboxClient:
     ) -> Reply:
         return await self.request("POST", path, form={**(form or {}), **more}, headers=headers)
 
+    async def make(self, path: str, form: Mapping[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+        """What a POST answers; a refusal fails the test."""
+        reply = await self.post(path, form, **more)
+        assert reply.status == 200, reply.body
+        value: dict[str, Any] = reply.value
+        return value
+
+    async def new_customer(self) -> str:
+        return str((await self.make("/v1/customers", name="A"))["id"])
+
     async def delete(self, path: str) -> Reply:
         return await self.request("DELETE", path)
 
@@ -123,3 +133,7 @@ class SandboxClient:
             found += page["data"]
             if not page["has_more"]:
                 return found[::-1]
+
+    async def told(self, *, since: int = 0) -> list[str]:
+        """Types of the events, oldest first, but the first `since`."""
+        return [event["type"] for event in await self.events()][since:]

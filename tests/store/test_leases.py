@@ -240,10 +240,10 @@ async def test_workers_see_each_other_and_what_each_holds(database: Database, le
     first = await leases.register_worker(HERE, 30)
     second = await leases.register_worker(Process("other boot", "namespace", "1:1", "db7"), 30)
     older = await leases.register_worker(HERE, 30)
-    await database.execute("UPDATE workers SET credentials = NULL, syncs = NULL WHERE worker_no = $1", older)
+    await database.execute("UPDATE workers SET credentials = NULL WHERE worker_no = $1", older)
     held = await leases.claim(first, at_most=1)
     await leases.claim(older, at_most=1)
-    await leases.say_held(first, credentials=1, syncs=1)
+    await leases.say_held(first, credentials=1)
     await _end_lease(database, second)
     peers, free = await leases.look_around()
     assert free == 1
@@ -254,11 +254,11 @@ async def test_workers_see_each_other_and_what_each_holds(database: Database, le
         older: (True, 1),
     }
     assert peers[0].process == HERE
-    await leases.hand_over(first, held, credentials=0, syncs=0)
+    await leases.hand_over(first, held, credentials=0)
     peers, free = await leases.look_around()
     assert (free, peers[0].credentials) == (2, 0)
     # Nobody gives what is not his.
-    await leases.hand_over(second, await leases.list_held_credentials(older), credentials=0, syncs=0)
+    await leases.hand_over(second, await leases.list_held_credentials(older), credentials=0)
     assert await _free(leases) == 2
 
 

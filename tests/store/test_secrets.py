@@ -10,6 +10,8 @@ from springline.domain.credentials import Properties
 from springline.domain.secrets import Secret
 from springline.store.credentials import CredentialStore
 from springline.store.database import Database
+from springline.store.grants import GrantStore, Token
+from springline.store.oauth_apps import OAuthAppStore
 from springline.store.organisations import OrganisationStore
 from springline.store.secrets import Sealed, SecretBox, SecretError, SecretPlace, check_secret_keys, secret_key_id
 
@@ -148,6 +150,35 @@ async def test_starts(database: Database) -> None:
     await database.execute("UPDATE secret_keys SET proof = '\\x00' WHERE key_id = $1", secret_key_id(ONE))
     with pytest.raises(SecretError, match="secret_keys"):
         await check_secret_keys(database, SecretBox([ONE, TWO]), newly_made=False)
+
+
+async def test_a_start_looks_at_every_table_that_holds_secrets(database: Database) -> None:
+    one, two = SecretBox([ONE]), SecretBox([TWO])
+    org_id, credential_id = await credential(database, two)
+    await OAuthAppStore(database, one).create(
+        org_id,
+        provider="github",
+        name="app",
+        client_id="Iv1",
+        properties=Properties(shown={}, secrets={"client_secret": Secret("s")}),
+        redirect_uris=[],
+        metadata={},
+    )
+    with pytest.raises(SecretError, match=secret_key_id(ONE)):
+        await check_secret_keys(database, two, newly_made=False)
+    await database.execute("DELETE FROM oauth_apps")
+    await check_secret_keys(database, two, newly_made=False)
+    (row,) = await database.fetch("SELECT credential_no FROM credentials")
+    token = Token(Secret("ghs_1"), {}, 3600.0)
+    await GrantStore(database, one).begin(org_id, credential_id, credential_no=row["credential_no"], token=token)
+    with pytest.raises(SecretError, match=secret_key_id(ONE)):
+        await check_secret_keys(database, two, newly_made=False)
+    # A secret of another place cannot be brought here.
+    both = GrantStore(database, SecretBox([ONE, TWO]))
+    assert (await both.get(org_id, credential_id)) is not None
+    await database.execute("UPDATE grants SET secrets = c.secrets, secret_key_id = c.secret_key_id FROM credentials c")
+    with pytest.raises(SecretError, match=r"grants\.secrets .* was changed or moved"):
+        await both.get(org_id, credential_id)
 
 
 async def test_a_rotated_key_still_finds_the_account(database: Database) -> None:

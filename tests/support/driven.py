@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Protocol
 
 from tests.support.made import Made, Maker
 from tests.support.stripe_side import StripeSide
@@ -184,6 +184,13 @@ async def driver(database: Database, side: StripeSide) -> AsyncIterator[Driver]:
         await client.close()
 
 
+class Side(Protocol):
+    """A provider, as far as a worker knows it."""
+
+    @property
+    def url(self) -> str: ...
+
+
 class Working:
     """A worker of this process."""
 
@@ -204,7 +211,7 @@ class Working:
 @asynccontextmanager
 async def working(
     database: Database,
-    side: StripeSide,
+    side: Side,
     *,
     lease_seconds: float = 30.0,
     published_limits: bool = False,

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tests.support.github_side import GITHUB_TOKEN
+
 from springline.domain.consumers import Consumer, StartAt
 from springline.domain.credentials import Credential, Properties
 from springline.domain.fingerprints import raw_print
@@ -25,6 +27,11 @@ from springline.store.syncs import NewSync, SyncStore
 SECRET_KEY = bytes(range(32))
 STRIPE_KEY = "sk_test_springline"
 CUSTOMER = "stripe:customer"
+#: By provider: a kind of credential, its field, and a secret that fits.
+_KINDS = {
+    "stripe": ("stripe_key", "secret", STRIPE_KEY),
+    "github": ("github_token", "token", GITHUB_TOKEN),
+}
 
 _numbers = itertools.count(1)
 
@@ -72,7 +79,7 @@ class Maker:
         beside: Made | None = None,
         stream: Stream | None = None,
         credential: Credential | None = None,
-        secret: str = STRIPE_KEY,
+        secret: str | None = None,
         rate_limit: Mapping[str, Any] | None = None,
         max_age_days: float | None = None,
         frequency: str = "continuous",
@@ -84,11 +91,12 @@ class Maker:
             organisation, _ = await OrganisationStore(self.database).create(f"org {next(_numbers)}")
             org_id = organisation.org_id
         stream = stream or await self.stream(org_id)
-        credential = credential or await self.credential(org_id, secret)
+        provider = (collection_ids or (CUSTOMER,))[0].partition(":")[0]
+        credential = credential or await self.credential(org_id, secret, provider=provider)
         sync = await self.syncs.create(
             org_id,
             NewSync(
-                provider="stripe",
+                provider=provider,
                 stream_id=stream.stream_id,
                 credential_id=credential.credential_id,
                 name="Acme",
@@ -117,15 +125,16 @@ class Maker:
             tombstone_days=tombstone_days,
         )
 
-    async def credential(self, org_id: uuid.UUID, secret: str = STRIPE_KEY) -> Credential:
+    async def credential(self, org_id: uuid.UUID, secret: str | None = None, *, provider: str = "stripe") -> Credential:
+        kind, field, usual = _KINDS[provider]
         return await self.credentials.create(
             org_id,
-            provider="stripe",
-            kind="stripe_key",
+            provider=provider,
+            kind=kind,
             account=f"acct_{next(_numbers)}",
             secret_print=f"print {next(_numbers)}",
             name=None,
-            properties=Properties(shown={}, secrets={"secret": Secret(secret)}),
+            properties=Properties(shown={}, secrets={field: Secret(secret or usual)}),
             metadata={},
         )
 

@@ -27,6 +27,7 @@ _METHODS: Final = {
     "incremental": "its updated (or created) time, from where the last look ended",
     "sweep": "a walk over everything, compared with what is stored",
     "parent": "a change of its parent tells, and the list is read again",
+    "ids": "a walk over ids only",
     "none": "not at all",
 }
 
@@ -137,6 +138,9 @@ def _kind(kind: CredentialKind) -> list[str]:
         lines += ["", f"Former names that are still taken: {', '.join(f'`{name}`' for name in former)}."]
     asked = ", else ".join(f"`{request.method} {request.path}`" for request in (kind.check, *kind.check_fallbacks))
     lines += ["", f"Tried with {asked}.", ""]
+    if kind.app_fields:
+        needed = " and ".join(f"`{name}`" for name in kind.app_fields)
+        lines += [f"Needs an OAuth app (`oauth_app_id`) with {needed}: its access tokens are obtained with them.", ""]
     limits = {"": kind.rate_limit({}), " of a live key": kind.rate_limit({"secret": "sk_live_"})}
     if len(set(limits.values())) == 1:
         del limits[" of a live key"]

@@ -20,11 +20,16 @@ SHOWN_DATA_DIR: Final = "/home/you/.local/share/springline"
 #: Shown addresses, and whose they are.
 SPRINGLINE_PORT: Final = "7376"
 SANDBOX_PORT: Final = "12111"
+GITHUB_SANDBOX_PORT: Final = "12112"
 
 _WITHIN_SECONDS: Final = 25.0
 _AGAIN_SECONDS: Final = 0.1
 #: Commands that change nothing: their answer may need a moment to become what the page shows.
-_LOOKING = re.compile(r"^(springline (\w+ )?(list|show)\b|curl (?!.*(?: -d| -X| --data|/next|/receive)))", re.DOTALL)
+_LOOKING = re.compile(
+    r"^(springline (\w+ )?(list|show|why|explain|holds|pending|backfills|history)\b"
+    r"|curl (?!.*(?: -d| -X| --data|/next|/receive)))",
+    re.DOTALL,
+)
 _MASKS: Final = (
     (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"), "<id>"),
     (re.compile(r"\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}:\d{2}(\.\d+)?Z"), "<time>"),
@@ -165,7 +170,10 @@ class Reader:
         for shown, own in self.shown.items():
             text = own.join(re.split(rf"(?<!\w){re.escape(shown)}(?!\w)", text))
         text = text.replace(SHOWN_DATA_DIR, str(self.data_dir))
-        return text.replace("springline sandbox stripe", f"springline sandbox stripe --port {self.shown[SANDBOX_PORT]}")
+        for command, port in (("sandbox stripe", SANDBOX_PORT), ("sandbox github", GITHUB_SANDBOX_PORT)):
+            if port in self.shown:
+                text = text.replace(f"springline {command}", f"springline {command} --port {self.shown[port]}")
+        return text
 
     def _as_shown(self, text: str) -> str:
         return text.replace(str(self.data_dir), SHOWN_DATA_DIR).replace(str(self.folder), "/home/you")

@@ -8,6 +8,8 @@ from starlette.routing import Route as StarletteRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from springline.api import (
+    backfills,
+    collections,
     consumers,
     credentials,
     deliveries,
@@ -18,6 +20,7 @@ from springline.api import (
     pending,
     providers,
     records,
+    refreshes,
     root,
     streams,
     syncs,
@@ -39,13 +42,16 @@ ROUTES: tuple[Route, ...] = (
     *syncs.routes,
     *explanations.routes,
     *holds.routes,
+    *backfills.routes,
     *credentials.routes,
+    *collections.routes,
     *oauth_apps.routes,
     *consumers.routes,
     *deliveries.routes,
     *pending.routes,
     *records.routes,
     *events.routes,
+    *refreshes.routes,
     *providers.routes,
     *tokens.routes,
     *workers.routes,

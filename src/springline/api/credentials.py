@@ -18,6 +18,7 @@ from springline.domain.errors import Refused
 from springline.domain.health import PartHealth
 from springline.domain.oauth_apps import OAuthApp
 from springline.engine.credentials import CredentialImporter, Presented
+from springline.providers.vocabulary import CredentialKind
 from springline.store.credentials import CredentialInUse
 
 CredentialName = Annotated[str, Meta(min_length=1, max_length=1000, description="For people.")]
@@ -253,13 +254,26 @@ async def _check_changed_properties(call: Call[Any, Any], credential: Credential
     if provider is None or kind is None or not isinstance(named, str) or provider.find_kind(named) is not kind:
         call.problems.add("properties.kind", f"must stay `{credential.kind}`; create another credential")
         return None
-    stored = await call.services.credentials.properties(call.org_id, credential.credential_id)
-    if stored is None:
-        raise call.not_found("credential")
+    stored = await _present_properties(call, credential, kind)
     aliases = {alias: field.name for field in kind.fields for alias in field.aliases}
     replaced = {aliases.get(name, name) for name in given}
-    kept = {name: value for name, value in stored.reveal().items() if name not in replaced}
+    kept = {name: value for name, value in stored.items() if name not in replaced}
     return check_properties({**kept, **given, "kind": kind.name}, {provider.name: provider}, call.problems)
+
+
+async def _present_properties(call: Call[Any, Any], credential: Credential, kind: CredentialKind) -> dict[str, Any]:
+    """The properties in clear, with what has rotated since they were entered: a refresh token that is spent would
+    be refused."""
+    if kind.grant is None:
+        stored = await call.services.credentials.properties(call.org_id, credential.credential_id)
+        if stored is None:
+            raise call.not_found("credential")
+        return stored.reveal()
+    held = await call.services.grants.get(call.org_id, credential.credential_id)
+    if held is None:
+        raise call.not_found("credential")
+    names = {field.name for field in kind.fields}
+    return {name: value for name, value in held.properties.items() if name in names}
 
 
 _IMPORT_REFUSALS = ("credential.rejected", "provider.nonsense", "provider.timeout")

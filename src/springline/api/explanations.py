@@ -8,7 +8,8 @@ from starlette.responses import Response
 
 from springline.api.bodies import Nothing
 from springline.api.routing import Call, Route, answer
-from springline.engine.explain import Activity, Doing, QuotaUse, Reason, SyncExplanation, Waiting
+from springline.engine.activities import Activity, Doing, QuotaUse, Reason, Waiting
+from springline.engine.explain import SyncExplanation
 from springline.engine.request_log import RequestMade
 
 

@@ -9,12 +9,15 @@ import click
 
 import springline
 from springline.cli import (
+    backfills,
+    collections,
     consumers,
     credentials,
     dead_letters,
     demo,
     events,
     holds,
+    keys,
     oauth_apps,
     orgs,
     output,
@@ -60,6 +63,7 @@ for _command in (
     serve.serve,
     streams.streams,
     credentials.credentials,
+    collections.collections,
     oauth_apps.oauth_apps,
     syncs.syncs,
     consumers.consumers,
@@ -71,10 +75,18 @@ for _command in (
     workers.workers,
     serve.migrate,
     orgs.orgs,
+    keys.keys,
     sandbox.sandbox,
 ):
     commands.add_command(_command)
-for _command in (why.why, why.explain, holds.list_holds, holds.hold):
+for _command in (
+    why.why,
+    why.explain,
+    holds.list_holds,
+    holds.hold,
+    backfills.start_backfill,
+    backfills.list_backfills,
+):
     syncs.syncs.add_command(_command)
 for _command in (dead_letters.pending, dead_letters.term, dead_letters.dead_letters, dead_letters.redrive):
     consumers.consumers.add_command(_command)

@@ -25,7 +25,7 @@ def sandbox() -> None:
     "--changes-per-second", type=click.FloatRange(min=0, max=1000), default=0.0, help="Keep changing by itself."
 )
 def sandbox_stripe(host: str, port: int, customers: int, seed: int, changes_per_second: float) -> None:
-    """A fake of Stripe's API: customers, products, plans, coupons, subscriptions, invoices and their events.
+    """A fake of Stripe's API: customers, invoices, payments and all else that syncs read, with its events.
 
     Point Springline at it with SPRINGLINE_STRIPE_BASE_URL=http://127.0.0.1:12111 and any key sk_test_…
     """

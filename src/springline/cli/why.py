@@ -13,7 +13,15 @@ from springline.cli.remote import ask
 
 if TYPE_CHECKING:
     from springline.client import SpringlineClient
-    from springline.client.objects import CollectionExplanation, Explanation, QuotaUse, RequestMade, Sync, Waiting
+    from springline.client.objects import (
+        CollectionExplanation,
+        Explanation,
+        LimitUse,
+        QuotaUse,
+        RequestMade,
+        Sync,
+        Waiting,
+    )
 
 Done = TypeVar("Done")
 
@@ -83,6 +91,9 @@ def _show(sync: "Sync", explained: "Explanation", *, most: int) -> None:
     if explained.quota is not None:
         say("")
         say(f"quota  {_used(explained.quota)}")
+        for limit in explained.quota.limits:
+            if limit.name != "rate_limit":
+                say(printable(f"       {_limit(limit)}"))
     if most and explained.requests:
         say("")
         _show_requests(explained.requests[:most])
@@ -111,6 +122,15 @@ def _used(quota: "QuotaUse") -> str:
     return f"{quota.used:,} of {quota.allowed_requests:,} requests in any {quota.interval:g} s used" + (
         f": {by_purpose}" if by_purpose else ""
     )
+
+
+def _limit(limit: "LimitUse") -> str:
+    parts = []
+    if limit.allowed_requests:
+        parts.append(f"{limit.used:,} of {limit.allowed_requests:,} in any {limit.interval:g} s")
+    if limit.closed_because:
+        parts.append(f"closed for {limit.closed_seconds:g} s: {limit.closed_because}")
+    return f"{limit.name}: {', '.join(parts) or 'no limit'}"
 
 
 def _show_requests(requests: "list[RequestMade]") -> None:

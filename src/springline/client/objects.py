@@ -174,6 +174,22 @@ class RequestMade(msgspec.Struct, kw_only=True):
     fault: str | None = None
 
 
+class LimitUse(msgspec.Struct, kw_only=True):
+    """How one of the limits stands that a sync's requests draw on: its own `rate_limit`, or one that it shares."""
+
+    name: str
+    allowed_requests: int
+    interval: float
+    used: int
+    used_by: dict[str, int] = {}
+    waiting: dict[str, int] = {}
+    running: int = 0
+    max_concurrent_requests: int = 0
+    free_in_seconds: float | None = None
+    closed_seconds: float = 0
+    closed_because: str | None = None
+
+
 class QuotaUse(msgspec.Struct, kw_only=True):
     """What the running window of the quota holds."""
 
@@ -182,6 +198,7 @@ class QuotaUse(msgspec.Struct, kw_only=True):
     used: int
     max_concurrent_requests: int = 0
     by_purpose: dict[str, int] = {}
+    limits: list[LimitUse] = []
 
 
 class Explanation(ApiObject, kw_only=True):
@@ -210,6 +227,54 @@ class Hold(ApiObject, kw_only=True):
     decided_at: datetime | None = None
     size: int = 0
     sample: str = ""
+
+
+class Backfill(ApiObject, kw_only=True):
+    """The newest backfill of one collection: `waiting`, `running` or `completed`."""
+
+    collection_id: str
+    number: int
+    status: str
+    records: int = 0
+    updated_at: datetime | None = None
+
+
+class Backfills(ApiObject, kw_only=True):
+    """The newest backfill of each collection."""
+
+    data: list[Backfill]
+
+
+class CollectionField(msgspec.Struct, kw_only=True):
+    """A field that has a meaning: a key, a time, a version. `accessor`: its path in `data`."""
+
+    name: str
+    accessor: str
+    type: str = "string"
+    primary_key: bool = False
+    id: str = ""
+    metadata: dict[str, Any] = {}
+
+
+class Collection(ApiObject, kw_only=True):
+    """A collection that can be synced with a credential."""
+
+    id: str
+    upstream_id: str
+    name: str
+    description: str = ""
+    fields: list[CollectionField] = []
+    links: list[dict[str, Any]] = []
+
+
+class CollectionRefresh(ApiObject, kw_only=True):
+    """The last look at what a credential can see: `processing`, `succeeded` or `failed`."""
+
+    credential_id: str
+    status: str
+    last_started_at: datetime | None = None
+    last_succeeded_at: datetime | None = None
+    error: str | None = None
 
 
 class SyncOfRecord(msgspec.Struct, kw_only=True):

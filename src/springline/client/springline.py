@@ -3,6 +3,7 @@
 from datetime import timedelta
 from types import TracebackType
 
+from springline.client.collections import Collections
 from springline.client.connection import Connection
 from springline.client.consumers import Consumers
 from springline.client.consuming import Messages
@@ -30,6 +31,7 @@ class SpringlineClient:
         self.streams = Streams(self._connection)
         self.syncs = Syncs(self._connection)
         self.credentials = Credentials(self._connection)
+        self.collections = Collections(self._connection)
         self.oauth_apps = OAuthApps(self._connection)
         self.consumers = Consumers(self._connection)
         self.providers = Providers(self._connection)

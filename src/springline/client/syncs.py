@@ -6,7 +6,7 @@ from typing import Any, Literal
 from msgspec import UNSET, UnsetType
 
 from springline.client.connection import Connection, segment
-from springline.client.objects import Explanation, Hold, Listing, RateLimit, Sync
+from springline.client.objects import Backfills, Explanation, Hold, Listing, RateLimit, Sync
 
 Metadata = Mapping[str, Any]
 
@@ -121,3 +121,12 @@ class Syncs:
         """Applies deletions that were stopped, or discards what is held."""
         path = f"/v1/syncs/{segment(sync_id)}/holds/{segment(hold_id)}"
         return await self._connection.post(path, {"action": action}, Hold)
+
+    async def start_backfill(self, sync_id: str, collection_ids: Sequence[str] | UnsetType = UNSET) -> Backfills:
+        """Has collections (default: all) read anew; what is found unchanged is not delivered."""
+        path = f"/v1/syncs/{segment(sync_id)}/backfills"
+        return await self._connection.post(path, {"collection_ids": collection_ids}, Backfills)
+
+    async def backfills(self, sync_id: str) -> Backfills:
+        """How far each collection's newest backfill has come."""
+        return await self._connection.get(f"/v1/syncs/{segment(sync_id)}/backfills", Backfills)

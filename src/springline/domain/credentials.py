@@ -62,6 +62,12 @@ def known_account(identity: str, *, data_set: str | None, distinction: str | Non
     return account if distinction is None else f"{account}{_PART}{distinction}"
 
 
+def redistinguished(account: str, distinction: str) -> str:
+    """A known account with another distinction in place of the one that it had, if it had one."""
+    base, part, _ = account.partition(_PART)
+    return f"{base}{part}{distinction}" if part else account
+
+
 def keyed_account(fingerprint: str) -> str:
     """The account column where nobody says whose key it is: a keyed hash of the key."""
     return _KEYED + fingerprint

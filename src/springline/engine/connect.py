@@ -31,10 +31,11 @@ _PERMIT_SECONDS: Final = 10.0
 
 class Verified(msgspec.Struct, frozen=True, kw_only=True):
     """The provider let the credential in. `account` is whose it is; None: the answer does not say. `token` is what was
-    obtained for it on the way, where it needs one."""
+    obtained for it on the way, where it needs one; `learnt` are properties that the answer tells."""
 
     account: Account | None = None
     token: Token | None = None
+    learnt: Mapping[str, Any] = {}
 
 
 class Rejected(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,7 +111,7 @@ class CredentialCheck:
             properties = {**properties, "access_token": token.access_token.reveal()}
         verdict = await self._check(provider, kind, properties, credential_no)
         if isinstance(verdict, Verified) and token is not None:
-            return Verified(account=verdict.account, token=token)
+            return Verified(account=verdict.account, token=token, learnt=verdict.learnt)
         return verdict
 
     async def _obtain(
@@ -150,7 +151,7 @@ class CredentialCheck:
             except OwnerUnavailable as error:
                 return Unverifiable(timed_out=True, words=str(error))
             else:
-                return Verified(account=kind.identify(answer))
+                return Verified(account=kind.identify(answer), learnt=kind.learn(answer))
         return Rejected(words=refused.words if refused else "there is nothing to try it with")
 
     async def _send(self, origin: Origin, request: Request, credential_no: int | None) -> Answer:

@@ -78,6 +78,7 @@ class CredentialImporter:
             # The same key once more draws on the quota of the credential that holds it.
             known = await self._find(org_id, presented, self._identity(presented, None))
             verified = await self._ask(org_id, presented, field, known)
+        presented = _completed(presented, verified)
         account = verified.account
         identity = self._identity(presented, account)
         while True:
@@ -102,6 +103,7 @@ class CredentialImporter:
         """Other properties of the same account; None: the credential is gone. Raises Refused, as above, and if the
         account is another one (422) or has another credential (409)."""
         verified = await self._ask(org_id, presented, "properties", credential) if verify else Verified()
+        presented = _completed(presented, verified)
         identity = self._identity(presented, verified.account)
         proposed = identity.accounts[0]
         if not same_account(credential.account, proposed):
@@ -170,11 +172,7 @@ class CredentialImporter:
         identity = account.identity if account is not None else kind.account_of(clear)
         data_set = kind.data_set_of(clear)
         distinction = kind.identity_of(clear)
-        secrets = sorted((name, secret.reveal()) for name, secret in presented.properties.secrets.items())
-        # Where nothing is secret, it is the account alone that tells credentials apart.
-        told_apart_by: object = secrets or identity
-        content = msgspec.json.encode([presented.provider.name, kind.name, data_set, distinction, told_apart_by])
-        prints = self._box.fingerprints(content)
+        prints = secret_prints(self._box, presented.provider, kind, presented.properties, identity=identity)
         if identity is None:
             return _Identity([keyed_account(each) for each in prints], prints)
         distinctions: Sequence[str | None] = (
@@ -234,6 +232,27 @@ class CredentialImporter:
         if credential is not None and presented.changes:
             credential = await self._store.describe(org_id, found.credential_id, presented.changes)
         return None if credential is None else Imported(credential, created=False, replaced=renewed)
+
+
+def secret_prints(
+    box: SecretBox, provider: Provider, kind: CredentialKind, properties: Properties, *, identity: str | None
+) -> tuple[str, ...]:
+    """What a credential's secrets are known by, the first key's fingerprint first. Where nothing is secret, it is the
+    account's `identity` that tells credentials apart."""
+    clear = properties.reveal()
+    secrets = sorted((name, secret.reveal()) for name, secret in properties.secrets.items())
+    told_apart_by: object = secrets or identity
+    content = [provider.name, kind.name, kind.data_set_of(clear), kind.identity_of(clear), told_apart_by]
+    return box.fingerprints(msgspec.json.encode(content))
+
+
+def _completed(presented: Presented, verified: Verified) -> Presented:
+    """With the properties that the provider told, where they were left out."""
+    properties = presented.properties
+    learnt = {name: value for name, value in verified.learnt.items() if name not in properties.shown}
+    if not learnt:
+        return presented
+    return presented._replace(properties=Properties(shown={**properties.shown, **learnt}, secrets=properties.secrets))
 
 
 class _Identity(NamedTuple):

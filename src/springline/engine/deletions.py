@@ -193,12 +193,14 @@ class Deletions:
         await self._let_go_of_hold(partition)
 
     def _is_believed(self, partition: Partition, walked: Walked) -> bool:
-        """A list that is empty all of a sudden may be a fault of the API: it has to stay so for a while."""
+        """A list that is empty all of a sudden may be a fault of the API: it has to stay so for a while, or until the
+        same list of another parent shows that there is none."""
         if walked.met > 0:
             self._empty_since.pop(partition.parent_no, None)
             return True
-        since = self._empty_since.setdefault(partition.parent_no, time.monotonic())
-        return time.monotonic() - since >= EMPTY_BELIEVED_AFTER_SECONDS
+        now = time.monotonic()
+        since = self._empty_since.setdefault(partition.parent_no, now)
+        return self._part.met_at > since or now - since >= EMPTY_BELIEVED_AFTER_SECONDS
 
     async def _publish(self, gone: list[LiveRecord], walked: Walked, detected_by: DetectedBy) -> None:
         session, part = self._session, self._part

@@ -233,8 +233,10 @@ class Fetcher:
                     self._note_slowed(fault)
         finally:
             self.recent.given_up(one)
-        if isinstance(fault, CredentialDead) and await self._origin.has_others(headers):
-            raise RetryLater(fault.words, status=fault.status, request_id=fault.request_id)
+        if isinstance(fault, CredentialDead):
+            if await self._origin.has_others(headers):
+                raise RetryLater(fault.words, status=fault.status, request_id=fault.request_id)
+            fault.remedy = self._origin.kind.remedy
         raise fault
 
 

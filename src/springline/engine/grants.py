@@ -21,6 +21,7 @@ from springline.domain.health import PartHealth
 from springline.engine.fetch import HttpClient, Origin, send, server_time
 from springline.engine.quotas import Permit
 from springline.providers.vocabulary import Answer, CredentialKind, Grant, Obtained, Provider, Request
+from springline.store.database import UNAVAILABLE
 from springline.store.grants import CLAIM_SECONDS, DueGrant, GrantStore, HeldGrant, Token
 from springline.store.oauth_apps import OAuthAppStore
 
@@ -38,6 +39,8 @@ _LAST_SECONDS: Final = 1.0
 _LOOK_SECONDS: Final = 0.1
 _PATIENCE_SECONDS: Final = 2 * CLAIM_SECONDS
 _CLOSE_SECONDS: Final = 5.0
+_STORE_AGAIN_SECONDS: Final = 0.5
+_KEPT_IN_MEMORY_SECONDS: Final = 900.0
 
 
 @asynccontextmanager
@@ -149,8 +152,8 @@ class Grants:
     async def renew(self, due: DueGrant, *, provider: Provider, kind: CredentialKind) -> bool:
         """Obtains a token in place of one that lives; False: it could not be had now, and the old one stays."""
         held = await self._store.get(due.org_id, due.credential_id)
-        if held is None:
-            return False
+        if held is None or held.version != due.version:
+            return False  # somebody has just renewed it
         failed = await self._obtain(due.org_id, due.credential_id, held, provider=provider, kind=kind)
         renewed = await self._store.get(due.org_id, due.credential_id)
         return failed is None and renewed is not None and renewed.version != held.version
@@ -213,28 +216,41 @@ class Grants:
         """Asks for a token and stores it. Returns also if another process does so; raises what `setback` makes of a
         failure."""
         claimant = uuid.uuid4()
+        token: Token | None = None
         # The permit first: a claim that waits for one would keep other processes from asking.
         async with self._permit_of(seen.credential_no) as permit:
             version = await self._store.claim(seen.credential_no, claimant, seen_version=seen.version)
-            if version is None:
-                await asyncio.sleep(_LOOK_SECONDS)  # somebody else's attempt: nothing tells when it ends
-                return
             # Read again under the claim: a refresh token that counts once is the newest one.
-            held = await self._store.get(org_id, credential_id)
-            if held is None:
-                return
-            try:
-                async with asyncio.timeout(_ATTEMPT_SECONDS):
-                    app = await self._app(org_id, held.oauth_app_id)
-                    token = await self._endpoint.obtain(provider, kind, held.properties, app, permit=permit)
-            except (ProviderError, TimeoutError) as error:
-                await self._note_failure(org_id, held, claimant, _as_provider_error(error, provider))
-        if await self._store.keep(
-            org_id, credential_id, credential_no=held.credential_no, version=version, token=token
-        ):
+            held = None if version is None else await self._store.get(org_id, credential_id)
+            if held is not None:
+                try:
+                    async with asyncio.timeout(_ATTEMPT_SECONDS):
+                        app = await self._app(org_id, held.oauth_app_id)
+                        token = await self._endpoint.obtain(provider, kind, held.properties, app, permit=permit)
+                except (ProviderError, TimeoutError) as error:
+                    await self._note_failure(org_id, held, claimant, _as_provider_error(error, provider))
+        if version is None or held is None or token is None:
+            await asyncio.sleep(_LOOK_SECONDS)  # somebody else's attempt: nothing tells when it ends
+        elif await self._keep(org_id, credential_id, credential_no=held.credential_no, version=version, token=token):
             log.info("grants.token_obtained", credential_id=credential_id, lifetime_seconds=token.lifetime_seconds)
             if held.oauth_app_id is not None:
                 await self._apps.save_health(org_id, held.oauth_app_id, PartHealth(time=datetime.now(UTC)))
+
+    async def _keep(
+        self, org_id: uuid.UUID, credential_id: uuid.UUID, *, credential_no: int, version: int, token: Token
+    ) -> bool:
+        """Stores a token, however long the database is away: what rotated with it is nowhere else."""
+        began = asyncio.get_running_loop().time()
+        while True:
+            try:
+                return await self._store.keep(
+                    org_id, credential_id, credential_no=credential_no, version=version, token=token
+                )
+            except UNAVAILABLE as error:
+                if asyncio.get_running_loop().time() > began + _KEPT_IN_MEMORY_SECONDS:
+                    raise
+                log.warning("grants.not_stored_yet", error=error, credential_id=credential_id)
+                await asyncio.sleep(_STORE_AGAIN_SECONDS)
 
     async def _note_failure(
         self, org_id: uuid.UUID, held: HeldGrant, claimant: uuid.UUID, error: ProviderError

@@ -68,7 +68,7 @@ class Leasing:
         self.surplus: list[int] = []
         #: Whether more is free than one claim takes.
         self.has_more_to_claim = False
-        self._said = (0, 0)
+        self._said = 0
         self._looked_at = 0.0
         self._full_look_at = 0.0
         self._members: frozenset[int] = frozenset()
@@ -132,13 +132,12 @@ class Leasing:
             return
         given = set(credential_nos)
         credentials = len(self._held.keys() - given)
-        syncs = sum(version.credential_no not in given for version in self.syncs.values())
-        await self._leases.hand_over(worker_no, credential_nos, credentials=credentials, syncs=syncs)
+        await self._leases.hand_over(worker_no, credential_nos, credentials=credentials)
         self._forget_syncs(lambda version: version.credential_no in given)
         for credential_no in given:
             self._held.pop(credential_no, None)
         self.surplus = []
-        self._said = (credentials, syncs)
+        self._said = credentials
         self._metrics.leases_handed_over += len(credential_nos)
         log.info("worker.handed_over", credentials=len(credential_nos), held=credentials)
 
@@ -245,10 +244,10 @@ class Leasing:
         await self.confirm(sorted(fenced_off))
 
     async def _say_held(self, worker_no: int) -> None:
-        holds = (len(self._held), len(self.syncs))
-        if holds != self._said:
-            await self._leases.say_held(worker_no, credentials=holds[0], syncs=holds[1])
-            self._said = holds
+        held = len(self._held)
+        if held != self._said:
+            await self._leases.say_held(worker_no, credentials=held)
+            self._said = held
 
     # the worker's own lease ----------------------------------------------------------------------
 
@@ -266,9 +265,7 @@ class Leasing:
     async def _renew(self, worker_no: int) -> bool:
         asked_at = boot_time()
         try:
-            renewed = await self._leases.renew_worker(
-                worker_no, self._lease_seconds, credentials=len(self._held), syncs=len(self.syncs)
-            )
+            renewed = await self._leases.renew_worker(worker_no, self._lease_seconds, credentials=len(self._held))
         except Exception as error:  # most likely the database is not there
             log.warning("worker.not_renewed", error=error)
             return boot_time() < self._lease_until
@@ -281,7 +278,7 @@ class Leasing:
         self._held.clear()
         self.syncs.clear()
         self.surplus = []
-        self._said = (0, 0)
+        self._said = 0
         self._full_look_at = 0.0
         self._left = (0, 0.0)
 

@@ -20,6 +20,8 @@ __all__ = ["CredentialQuota", "Permit", "Priority", "QuotaSnapshot", "SyncQuota"
 
 #: More endpoints than this are not remembered once they rest.
 _ENDPOINTS_KEPT: Final = 256
+#: Why a limit is closed while the database has not recorded, ahead of their use, the starts that come next.
+NOT_RECORDED: Final = "the database has not recorded the next starts yet"
 _ANY_REQUEST: Final = Request(path="/")
 
 
@@ -266,7 +268,7 @@ class CredentialQuota:
         free_at = limit.free_at(now, bulk=False)
         shut = limit.shut_until(now)
         if shut is None and limit.lacks_block(now):
-            shut = now, "the database has not recorded the next starts yet"
+            shut = now, NOT_RECORDED
         return WindowUse(
             name=limit.key,
             allowed_requests=limit.allowed,
@@ -325,12 +327,12 @@ class SyncQuota:
             0.0,
         )
 
-    @property
-    def next_start_at(self) -> float | None:
-        """When a request of this sync may start, on the quota's clock; None: that depends on requests under way."""
+    def next_start_at(self, *, bulk: bool) -> float | None:
+        """When a request of this sync (`bulk`: one that keeps an even pace) may start, on the quota's clock; None: that
+        depends on requests under way."""
         now = self.credential.ledger.clock()
         at = max(
-            max(draw.limit.free_at(now, bulk=False), shut[0] if (shut := draw.limit.shut_until(now)) else now)
+            max(draw.limit.free_at(now, bulk=bulk), shut[0] if (shut := draw.limit.shut_until(now)) else now)
             for draw in self.credential.draws(_ANY_REQUEST, self.sync_no)
         )
         return None if at == NEVER else at

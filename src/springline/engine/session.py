@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from springline.domain.checkpoints import backfill_name, poll_name, sweep_name
+from springline.domain.checkpoints import backfill_name, ids_name, poll_name, sweep_name
 from springline.domain.records import DetectedBy, RejectedRecord
 from springline.engine.fetch import Fetcher
 from springline.engine.partitions import WHOLE, Lineage, Partition, Partitions, lineage
@@ -40,6 +40,7 @@ class CollectionSession:
         self.backfill_name = backfill_name(collection_id, source.generation)
         self.poll_name = poll_name(collection_id, source.generation)
         self.sweep_name = sweep_name(collection_id, source.generation)
+        self.ids_name = ids_name(collection_id, source.generation)
         self.parser = PageParser(collection, listing)
         self.phase = "backfill"
         self.records = 0
@@ -54,6 +55,8 @@ class CollectionSession:
         self.missed: set[int] = set()
         #: Monotonic time of the last change found, by whatever means.
         self.changed_at = time.monotonic()
+        #: Monotonic time when a walk over a list last met a record.
+        self.met_at = float("-inf")
         self.last_sweep_at: float | None = None
         self.poll_interval: float | None = None
         self.lag_seconds: float | None = None

@@ -10,12 +10,13 @@ from contextlib import suppress
 from typing import Any, Final
 
 from springline import telemetry
-from springline.engine.explain import RunExplanation
+from springline.engine.activities import RunExplanation
 from springline.engine.fetch import Fetcher, HttpClient, Origin
 from springline.engine.leasing import Leasing
 from springline.engine.page_commit import StreamWriters
 from springline.engine.quota_owner import QuotaOwner
 from springline.engine.record_writes import RecordWriter
+from springline.engine.refreshes import Refreshed
 from springline.engine.session import SyncSession
 from springline.engine.sync_run import SyncRun
 from springline.metrics import SYNCS_RUNNING, Metrics
@@ -29,6 +30,9 @@ log = telemetry.logger("worker")
 #: How often a worker looks for new work by itself; a wake-up makes it look at once. Below a second, so that a sync that
 #: was disabled stops within one even if the wake-up was lost.
 LOOK_EVERY_SECONDS: Final = 0.8
+#: After a look, nobody's wake-up is followed for so many times as long as it took: who makes a thousand syncs in a row
+#: wakes every worker a thousand times.
+_REST_LOOKS: Final = 4
 _HELD_BACK_SECONDS: Final = 0.5
 #: So many syncs are taken up before those that are due are looked after again, and so many of them side by side.
 STARTS_AT_ONCE: Final = 50
@@ -89,12 +93,13 @@ class Worker:
         self._order = itertools.count()
         self._woken = asyncio.Event()
         self._look_at = 0.0
-        self._look_now = True
+        #: No look that somebody asks for comes before this.
+        self._rested_at = 0.0
         metrics.gauges[SYNCS_RUNNING] = lambda: len(self._runs)
 
     def wake(self) -> None:
-        """Something was configured: look at once."""
-        self._look_now = True
+        """Something was configured: look at once; while much is, again and again with pauses between the looks."""
+        self._look_at = min(self._look_at, max(time.monotonic(), self._rested_at))
         self._woken.set()
 
     def explain(self, sync_no: int) -> RunExplanation | None:
@@ -104,6 +109,11 @@ class Worker:
             return held[1].explain()
         fault = self._not_started.get(sync_no)
         return None if fault is None else RunExplanation(fault=fault)
+
+    async def refresh(self, sync_no: int, collection_id: str, upstream_id: str) -> Refreshed:
+        """Reads a record of a sync again, if it runs here."""
+        held = self._runs.get(sync_no)
+        return Refreshed("not_running") if held is None else await held[1].refresh(collection_id, upstream_id)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Works until `stop` is set, then drains and gives the leases back."""
@@ -133,8 +143,7 @@ class Worker:
 
     async def _turn(self) -> None:
         now = time.monotonic()
-        if self._look_now or now >= self._look_at:
-            self._look_now = False
+        if now >= self._look_at:
             # Not all workers at the same time.
             self._look_at = now + min(LOOK_EVERY_SECONDS, self._lease_seconds / 4) * random.uniform(0.9, 1.0)
             await self._look()
@@ -161,7 +170,10 @@ class Worker:
         """Learns what is to run, then starts, restarts, hands over and stops runs so that it is so."""
         leasing = self._leasing
         # What is claimed and not taken up would wait here while another worker could run it.
+        begun = time.monotonic()
         await leasing.look(may_claim=len(self._missing()) < STARTS_AT_ONCE)
+        looked = time.monotonic()
+        self._rested_at = looked + _REST_LOOKS * (looked - begun)
         surplus = set(leasing.surplus)
         over = {version.credential_no for version, run in self._runs.values() if run.is_over}
         await self._stop_runs(
@@ -181,7 +193,7 @@ class Worker:
         missing = self._missing()
         await self._start_some(missing)
         if leasing.has_more_to_claim or len(missing) > STARTS_AT_ONCE:
-            self.wake()
+            self._look_at = 0.0
 
     def _missing(self) -> list[int]:
         """Syncs that are to run and do not, though nothing is known against it."""

@@ -14,7 +14,7 @@ import msgspec
 from springline.domain.secrets import Secret
 
 #: How changes are found. `parent`: its parent's change tells. `none`: there are no such changes.
-Method = Literal["feed", "incremental", "parent", "sweep", "none"]
+Method = Literal["feed", "incremental", "parent", "ids", "sweep", "none"]
 TimeFormat = Literal["unix", "iso8601"]
 FieldType = Literal["string", "boolean", "integer", "strings"]
 
@@ -156,12 +156,14 @@ class CredentialKind(msgspec.Struct, frozen=True, kw_only=True):
     `headers` turns the properties (secrets in clear) into the request's headers. `check` is the cheapest request that
     a live credential can make; `identify` tells the account from its answer, or None where the answer does not say;
     `check_fallbacks` are tried in turn where an answer says "no such place" or "not permitted".
+    `learn` reads properties from the answer that were left out: none of them secret.
     `account_of` tells it from the properties, where the provider does not. `data_set_of` names which of the account's
     data sets the credential opens, where it has several. `identity_of` adds to the identity what distinguishes keys of
     one account that can see different things.
     `rate_limit` is the allotment of a sync of such a credential; `limits` are the provider's own, on which all that is
     done with the credential draws. Without properties they are the strictest. `grant` says how its access token is
-    obtained: `headers` then finds it among the properties, as `access_token`.
+    obtained: `headers` then finds it among the properties, as `access_token`. `remedy` is a sentence on what to
+    do when the API no longer lets the credential in.
     """
 
     name: str
@@ -171,6 +173,7 @@ class CredentialKind(msgspec.Struct, frozen=True, kw_only=True):
     check: Request
     check_fallbacks: tuple[Request, ...] = ()
     identify: Callable[[Answer], Account | None]
+    learn: Callable[[Answer], Mapping[str, Any]] = lambda answer: {}
     account_of: Callable[[Mapping[str, Any]], str | None] = lambda properties: None
     data_set_of: Callable[[Mapping[str, Any]], str | None] = lambda properties: None
     identity_of: Callable[[Mapping[str, Any]], str | None]
@@ -178,6 +181,7 @@ class CredentialKind(msgspec.Struct, frozen=True, kw_only=True):
     rate_limit: Callable[[Mapping[str, Any]], RateLimit]
     limits: Callable[[Mapping[str, Any]], tuple[LimitWindow, ...]] = lambda properties: ()
     grant: Grant | None = None
+    remedy: str = "Replace its key."
 
     @property
     def app_fields(self) -> tuple[str, ...]:
@@ -309,6 +313,7 @@ class Collection(msgspec.Struct, frozen=True, kw_only=True):
 
     Fields are named by their path in the record, with dots. `key` is its id: the first of several that it has. Where
     that is unique only within a parent, `within` names the collection of the ancestor whose id is put before it.
+    `ids` lists all of them too, but of each no more than its id: what is new and what is gone is found at less cost.
     `created` and `updated` are times in `time_format`. `version` names a field that grows with every change of an
     object, where the API has one.
 
@@ -321,6 +326,7 @@ class Collection(msgspec.Struct, frozen=True, kw_only=True):
     description: str
     listing: ListEndpoint
     listing_by_kind: Mapping[str, ListEndpoint] = {}
+    ids: ListEndpoint | None = None
     read: ReadById | None = None
     key: str | tuple[str, ...] = "id"
     within: str | None = None
@@ -344,6 +350,11 @@ class Collection(msgspec.Struct, frozen=True, kw_only=True):
         """What upstream ids are made of, for people: `id`, `repository/name`."""
         key = " or ".join(self.keys)
         return key if self.within is None else f"{self.within}/{key}"
+
+    @property
+    def listings(self) -> tuple[ListEndpoint, ...]:
+        """All places where they are listed."""
+        return (self.listing, *self.listing_by_kind.values(), *((self.ids,) if self.ids is not None else ()))
 
     def listing_of(self, kind: str) -> ListEndpoint:
         """Where a credential of this kind lists them."""
@@ -420,7 +431,7 @@ def _faults(provider: Provider, collection: Collection) -> list[str]:
     faults = []
     if not re.fullmatch(r"[a-z][a-z0-9_]*", collection.name):
         faults.append("the name must be snake_case")
-    listings = (collection.listing, *collection.listing_by_kind.values())
+    listings = collection.listings
     paths = [listing.path for listing in listings]
     ancestors = _ancestors(provider, collection)
     if collection.read is not None:
@@ -465,6 +476,8 @@ def _detection_faults(provider: Provider, collection: Collection) -> list[str]:
         faults.append("incremental stands either in its detection or in its description")
     if collection.incremental is not None and collection.updated is None and collection.created is None:
         faults.append("its changes are found by a time that it does not name")
+    if ("ids" in found) != (collection.ids is not None):
+        faults.append("ids stands either in its detection or in its description")
     if ("parent" in found) != (collection.parent is not None and collection.parent.tells):
         faults.append("parent stands in its detection if, and only if, its parent tells")
     return faults

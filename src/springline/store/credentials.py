@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import asyncpg
@@ -115,6 +116,18 @@ class CredentialStore:
             changes.get("metadata"),
         )
         return None if row is None else _credential(row)
+
+    async def refresh_collections(self, org_id: uuid.UUID, credential_id: uuid.UUID) -> datetime | None:
+        """Notes that it was looked at now what the credential can see; returns when."""
+        at: datetime | None = await self._database.fetch_value(self._sql["refresh_collections"], org_id, credential_id)
+        return at
+
+    async def collections_refreshed_at(self, org_id: uuid.UUID, credential_id: uuid.UUID) -> datetime | None:
+        """When that was last; None: never since it was made."""
+        at: datetime | None = await self._database.fetch_value(
+            self._sql["collections_refreshed_at"], org_id, credential_id
+        )
+        return at
 
     async def replace(
         self,

@@ -119,12 +119,10 @@ class LeaseStore:
         """Returns the worker's number."""
         return int(await self._database.fetch_value(self._sql["register_worker"], *process, lease_seconds))
 
-    async def renew_worker(self, worker_no: int, lease_seconds: float, *, credentials: int = 0, syncs: int = 0) -> bool:
+    async def renew_worker(self, worker_no: int, lease_seconds: float, *, credentials: int = 0) -> bool:
         """Renews the lease, and says along how much the worker holds. False: the lease had ended, others may have taken
         over."""
-        renewed = await self._database.fetch_value(
-            self._sql["renew_worker"], worker_no, lease_seconds, credentials, syncs
-        )
+        renewed = await self._database.fetch_value(self._sql["renew_worker"], worker_no, lease_seconds, credentials)
         return renewed is not None
 
     async def look_around(self) -> Surroundings:
@@ -175,15 +173,15 @@ class LeaseStore:
         """Lets the worker, and nobody else, write for the syncs of credentials that it holds (I3)."""
         await self._database.execute(self._sql["raise_fences"], worker_no, credential_nos)
 
-    async def say_held(self, worker_no: int, *, credentials: int, syncs: int) -> None:
-        """What the worker holds, for the fair share of the others."""
-        await self._database.execute(self._sql["say_held"], worker_no, credentials, syncs)
+    async def say_held(self, worker_no: int, *, credentials: int) -> None:
+        """How much the worker holds, for the fair share of the others."""
+        await self._database.execute(self._sql["say_held"], worker_no, credentials)
 
-    async def hand_over(self, worker_no: int, credential_nos: list[int], *, credentials: int, syncs: int) -> None:
-        """Gives some credentials back and tells the other workers. `credentials` and `syncs` are what remains."""
+    async def hand_over(self, worker_no: int, credential_nos: list[int], *, credentials: int) -> None:
+        """Gives some credentials back and tells the other workers. `credentials`: how many remain."""
         async with self._database.transaction() as connection:
             await connection.execute(self._sql["hand_over"], worker_no, credential_nos)
-            await connection.execute(self._sql["say_held"], worker_no, credentials, syncs)
+            await connection.execute(self._sql["say_held"], worker_no, credentials)
             await connection.execute(self._sql["announce_free"])
 
     async def release(self, worker_no: int) -> None:

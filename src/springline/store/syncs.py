@@ -2,7 +2,8 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -11,6 +12,8 @@ from springline.domain.records import DeletedReason
 from springline.domain.syncs import Sync
 from springline.store.database import Connection, Database, Row
 from springline.store.statements import load_statements
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class NewSync(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,6 +31,16 @@ class NewSync(msgspec.Struct, frozen=True, kw_only=True):
     collection_priorities: Mapping[str, int]
     metadata: Mapping[str, Any]
     external_id: str | None
+
+
+class StoredBackfill(NamedTuple):
+    """The newest backfill of a collection: its generation, and the checkpoint of how far it has come (None: it has
+    not begun)."""
+
+    collection_id: str
+    generation: int
+    state: bytes | None
+    updated_at: datetime | None
 
 
 class StreamUnknown(Exception):
@@ -155,6 +168,30 @@ class SyncStore:
             await self._change_sources(connection, before, after)
             row = await connection.fetchrow(self._sql["get_sync"], org_id, sync_id)
         return None if row is None else _sync(row)
+
+    async def start_backfills(self, org_id: uuid.UUID, sync_id: uuid.UUID, collection_ids: Sequence[str]) -> bool:
+        """Has these collections read anew, by whichever worker runs the sync. False: unknown."""
+        async with self._database.transaction() as connection:
+            row = await connection.fetchrow(self._sql["lock_sync"], org_id, sync_id)
+            if row is None:
+                return False
+            sync = _sync(row)
+            await connection.execute(self._sql["begin_backfills"], sync.stream_no, sync.sync_no, collection_ids)
+            await connection.execute(self._sql["touch_sync"], sync.sync_no)
+            return True
+
+    async def list_backfills(self, stream_no: int, sync_no: int) -> Sequence[StoredBackfill]:
+        """The newest backfill of each collection."""
+        rows = await self._database.fetch(self._sql["list_backfills"], stream_no, sync_no)
+        return [
+            StoredBackfill(
+                row["collection_id"],
+                row["generation"],
+                row["state"],
+                None if row["updated_us"] is None else _EPOCH + timedelta(microseconds=row["updated_us"]),
+            )
+            for row in rows
+        ]
 
     async def delete(self, org_id: uuid.UUID, sync_id: uuid.UUID, *, keep_records: bool) -> bool:
         """Ends a sync for everyone at once; its records leave later unless they are kept. False: unknown."""

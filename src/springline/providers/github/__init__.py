@@ -7,8 +7,9 @@ no collections.
 """
 
 from springline.providers.github import accounts, actions, code, issues, pulls, repositories
-from springline.providers.github.answers import classify, read_limits
+from springline.providers.github.answers import classify
 from springline.providers.github.app import GITHUB_APP, GITHUB_APP_FIELDS
+from springline.providers.github.limits import read_limits
 from springline.providers.github.tokens import GITHUB_TOKEN
 from springline.providers.vocabulary import Provider
 

@@ -4,7 +4,6 @@ docs.github.com/rest/using-the-rest-api: rate-limits-for-the-rest-api, troublesh
 """
 
 import re
-from email.utils import parsedate_to_datetime
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -21,8 +20,8 @@ from springline.domain.errors import (
     RetryLater,
     SlowDown,
 )
-from springline.providers.github.limits import readings
-from springline.providers.vocabulary import Answer, LimitReading, Request
+from springline.providers.github.limits import seconds_until_reset
+from springline.providers.vocabulary import Answer, Request
 
 #: The primary limit is counted by the hour: a later reset is not believed, nor any other wait above five minutes.
 LONGEST_RESET_SECONDS: Final = 3600.0
@@ -74,11 +73,6 @@ def classify(request: Request, answer: Answer) -> ProviderError:
     return rejected
 
 
-def read_limits(request: Request, answer: Answer) -> tuple[LimitReading, ...]:
-    """What is left of the primary limit, until when."""
-    return readings(request, answer, reset_seconds=_until_reset(answer))
-
-
 def _refused(body: _Body, answer: Answer) -> ProviderError:
     """403 and 429: too many requests, or no permission. GitHub sends either status for a limit."""
     if "retry-after" in answer.headers:
@@ -88,7 +82,8 @@ def _refused(body: _Body, answer: Answer) -> ProviderError:
         if definite is not None:
             return definite
     if answer.headers.get("x-ratelimit-remaining") == "0":
-        return _slow_down(body, answer, after_seconds=_until_reset(answer))
+        until_reset = seconds_until_reset(answer) or UNNAMED_WAIT_SECONDS
+        return _slow_down(body, answer, after_seconds=min(until_reset, LONGEST_RESET_SECONDS))
     if answer.status == 429 or _LIMITED.search(body.message):
         return _slow_down(body, answer, after_seconds=UNNAMED_WAIT_SECONDS)
     return _filled(NotPermitted, body, answer, advice=_what_it_needs(answer))
@@ -131,18 +126,6 @@ def _slow_down(body: _Body, answer: Answer, *, after_seconds: float) -> SlowDown
     slow = _filled(SlowDown, body, answer)
     slow.after_seconds = after_seconds
     return slow
-
-
-def _until_reset(answer: Answer) -> float:
-    """From the answer's own clock to the time at which the primary limit starts anew, with a second for rounding."""
-    try:
-        served = parsedate_to_datetime(answer.headers.get("date", "")).timestamp()
-        seconds = float(answer.headers.get("x-ratelimit-reset", "")) - served + 1.0
-    except (ValueError, TypeError, OverflowError):
-        return UNNAMED_WAIT_SECONDS
-    if not seconds > 0:  # in the past, or not a number
-        return 1.0
-    return min(seconds, LONGEST_RESET_SECONDS)
 
 
 def _retry_after(answer: Answer) -> float | None:

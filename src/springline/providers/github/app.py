@@ -40,6 +40,7 @@ _ISSUED_BEFORE: Final = timedelta(seconds=60)
 _VALID_FOR: Final = timedelta(seconds=540)
 _REINSTALL: Final = "Have the app installed in the account again, and import the installation that GitHub then names."
 _LET_IN: Final = "See that the account lets the app in."
+_LOOK: Final = "See in the account's settings that the app is still installed there, and not suspended."
 _UNSUSPEND: Final = "Have an owner of the account unsuspend the app in its settings."
 _APP_KEY: Final = (
     "Make a private key in the app's settings at GitHub, and give it to the OAuth app here; see that app_id is its own."
@@ -124,6 +125,30 @@ def _identify(answer: Answer) -> Account | None:
     return None
 
 
+class _Owner(msgspec.Struct):
+    login: str
+    type: str
+
+
+class _Repository(msgspec.Struct):
+    owner: _Owner
+
+
+class _Repositories(msgspec.Struct):
+    repositories: list[_Repository]
+
+
+def _learn(answer: Answer) -> dict[str, Any]:
+    """An installation is one account's, and so are all repositories that it sees."""
+    try:
+        seen = msgspec.json.decode(answer.body, type=_Repositories).repositories
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {}
+    if not seen or seen[0].owner.type not in ("User", "Organization"):
+        return {}
+    return {"account_type": seen[0].owner.type, "account_login": seen[0].owner.login}
+
+
 def _account_of(properties: Mapping[str, Any]) -> str | None:
     return str(properties["installation_id"])
 
@@ -179,15 +204,20 @@ GITHUB_APP: Final = CredentialKind(
             description="Which installation of the app: `installation_id` of the URL that GitHub returns to.",
         ),
         CredentialField(name="account_type", description="`User` or `Organization`: whose account it is."),
-        CredentialField(name="account_login", description="The account's name at GitHub."),
+        CredentialField(
+            name="account_login",
+            description="The account's name at GitHub; left out, it is learnt from the first repository.",
+        ),
     ),
     headers=_headers,
     check=Request(path="/installation/repositories", query=(("per_page", "1"),)),
     identify=_identify,
+    learn=_learn,
     account_of=_account_of,
     identity_of=lambda properties: None,
     refuse=_refuse,
     rate_limit=_rate_limit,
     limits=limits,
+    remedy=_LOOK,
     grant=Grant(app_fields=("app_id", "private_key"), request=_request, read=_read, classify=_classify),
 )

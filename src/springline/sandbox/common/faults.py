@@ -206,12 +206,12 @@ class Faults:
         for fault_id in list(self.active):
             self.remove(fault_id)
 
-    def fire(self, method: str, path: str, *, query: Mapping[str, str], account: str | None) -> list[ActiveFault]:
-        """The faults that happen to this request; counts them."""
+    def fire(self, method: str, *paths: str, query: Mapping[str, str], account: str | None) -> list[ActiveFault]:
+        """The faults that happen to this request, which may be known by several paths; counts them."""
         return [
             active
             for active in self.active.values()
-            if _concerns(active.fault.match, method, path, query, account) and self._happens(active)
+            if _concerns(active.fault.match, method, paths, query, account) and self._happens(active)
         ]
 
     def _happens(self, active: ActiveFault) -> bool:
@@ -231,10 +231,10 @@ class Faults:
         return True
 
 
-def _concerns(match: Match, method: str, path: str, query: Mapping[str, str], account: str | None) -> bool:
+def _concerns(match: Match, method: str, paths: tuple[str, ...], query: Mapping[str, str], account: str | None) -> bool:
     if match.method is not None and match.method.upper() != method:
         return False
-    if not fnmatchcase(path, match.path):
+    if not any(fnmatchcase(path, match.path) for path in paths):
         return False
     if match.account is not None and match.account != account:
         return False

@@ -51,6 +51,8 @@ def _mint(sandbox: GithubSandbox, app: App, installation: Installation, body: An
     if not isinstance(body, dict):
         raise GithubError("Body should be a JSON object", status=400)
     wanted = body.get("permissions") or installation.permissions
+    if not isinstance(wanted, dict):
+        raise GithubError("Invalid request.\n\nFor 'properties/permissions', that is not an object.", docs=_DOCS)
     beyond = [
         name for name, access in wanted.items() if (installation.permissions.get(name, "none"), access) not in _GRANTS
     ]

@@ -1,6 +1,8 @@
 """The control API's data: seed, look at, change and delete objects outside limits and faults."""
 
 import json
+import re
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -9,6 +11,7 @@ from aiohttp import web
 
 from springline.sandbox.common.control import ControlError, read_order, reply
 from springline.sandbox.github.collection import Collection, Operation
+from springline.sandbox.github.collections.issue_changes import change_issue
 from springline.sandbox.github.collections.issues import transfer_issue
 from springline.sandbox.github.control import PREFIX
 from springline.sandbox.github.resources import write
@@ -116,15 +119,12 @@ class ObjectControl:
         """
         collection, world = self._collection(request), self._sandbox.world
         parent = self._parent(collection, request.query.get("parent"), default=False)
-        if collection.parent is None:
-            rows = list(world[collection.name])
-        elif parent is not None:
+        if parent is not None:
             rows = collection.rows(world, parent)
+        elif collection.rows_of is None or collection.parent is None:
+            rows = list(world[collection.name])
         else:
-            parents = list(world[collection.parent])
-            if collection.name == "repository":
-                parents += list(world["user"])
-            rows = [row for each in parents for row in collection.rows(world, each)]
+            rows = [row for each in world[collection.parent] for row in collection.rows(world, each)]
         view = request.query.get("view", "list")
         body = b"[" + b",".join(world.text(collection.name, row, view) for row in rows) + b"]"
         return web.Response(body=body, headers={"Content-Type": "application/json"})
@@ -140,9 +140,8 @@ class ObjectControl:
         collection, order = self._collection(request), await self._write_order(request)
         parent = self._parent(collection, order.parent, default=True)
         call = call_below(self._sandbox, collection, parent, now=order.at)
-        operation = _operation(collection, "create")
-        if order.params is not None and operation is not None:
-            body = write(collection, operation, call, order.params).text() or b"{}"
+        if order.params is not None:
+            body = write(collection, _operation(collection, "create", call.rows), call, order.params).text() or b"{}"
             return web.Response(body=body, headers={"Content-Type": "application/json"})
         if collection.seed is None:
             raise ControlError(f"{collection.name} cannot be made up by itself")
@@ -150,6 +149,7 @@ class ObjectControl:
         if row is None:
             raise ControlError("nothing fits there", status=409)
         if order.set:
+            row = self._renumbered(collection, row, row_id=int(order.set.get("id") or row["id"]))
             row = self._sandbox.world.change(collection.name, row, **self._fields(row, order.set))
         return self._written(collection, row)
 
@@ -157,15 +157,15 @@ class ObjectControl:
         """Update as the API does (`params`), or put fields onto the row (`set`; `updated` becomes now unless given)."""
         collection, row, order = self._collection(request), self._row(request), await self._write_order(request)
         call = call_below(self._sandbox, collection, self._parent_of(collection, row), now=order.at)
-        operation = _operation(collection, "update")
         if order.params is not None:
-            if operation is None:
-                raise ControlError(f"GitHub does not update a {collection.name}")
             call.rows[collection.name] = row
-            write(collection, operation, call, order.params)
+            write(collection, _operation(collection, "update", call.rows), call, order.params)
         else:
             fields = {"updated": call.now, **self._fields(row, order.set or {})}
             self._sandbox.world.change(collection.name, row, **fields)
+            issue = self._sandbox.world["issue"].get(row["issue"] if collection.name == "pull_request" else row["id"])
+            if issue is not None and collection.name in {"issue", "pull_request"}:
+                change_issue(call, issue, updated=fields["updated"])
         return self._written(collection, self._sandbox.world.row(collection.name, row["id"]))
 
     async def delete(self, request: web.Request) -> web.Response:
@@ -210,6 +210,18 @@ class ObjectControl:
         if order.params is not None and order.set is not None:
             raise ControlError("either params or set")
         return order
+
+    def _renumbered(self, collection: Collection, row: Row, *, row_id: int) -> Row:
+        """The new row under an id of the caller's: one that was deleted comes back."""
+        world = self._sandbox.world
+        if row_id == row["id"]:
+            return row
+        if world[collection.name].get(row_id) is not None:
+            world.remove(collection.name, row)
+            raise ControlError("an object with this id exists", status=409)
+        world.remove(collection.name, row)
+        world.put(collection.name, {**row, "id": row_id})
+        return world.row(collection.name, row_id)
 
     def _fields(self, row: Row, given: dict[str, Any]) -> dict[str, Any]:
         unknown = given.keys() - row.keys()
@@ -277,5 +289,11 @@ class ObjectControl:
         return self._sandbox.collections[name]
 
 
-def _operation(collection: Collection, kind: str) -> Operation | None:
-    return next((each for each in collection.operations if each.kind == kind), None)
+def _operation(collection: Collection, kind: str, rows: Mapping[str, Row]) -> Operation:
+    """The API's own way to create or update one, if its path names just these rows. Raises ControlError."""
+    for operation in collection.operations:
+        named = set(re.findall(r"\{(\w+)", operation.path))
+        is_complete = named <= rows.keys() and (kind == "create" or collection.name in named)
+        if operation.kind == kind and is_complete:
+            return operation
+    raise ControlError(f"GitHub cannot {kind} a {collection.name} by params alone: use `set`, or the API itself")

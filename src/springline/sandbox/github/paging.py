@@ -46,7 +46,7 @@ def cut(
 ) -> Slice:
     """The page that `query` asks for, out of `rows` in ascending order of `position`.
 
-    Raises GithubError 422 for a number beyond `deepest_rows` where a list takes cursors too.
+    Raises GithubError 422 for a number that reaches `deepest_rows` where a list takes cursors too.
     """
     size = _number(query.get("per_page"), default=DEFAULT_PER_PAGE, most=MOST_PER_PAGE)
     if listing.paging == "since":
@@ -55,7 +55,7 @@ def cut(
         return _keyset(rows, query, listing, size=size, position=position, descending=descending)
     number = _number(query.get("page"), default=1, most=10**9)
     total = len(rows) if most is None else min(len(rows), most)
-    if listing.paging == "both" and number * size > deepest_rows:
+    if listing.paging == "both" and number * size >= deepest_rows:
         raise GithubError(
             "Pagination with the page parameter is not supported for large datasets, please use cursor based "
             "pagination (after/before)"
@@ -71,7 +71,7 @@ def cut(
         neighbours |= {"next": {"page": number + 1}, "last": {"page": last}}
         if listing.paging == "both":
             neighbours["next"] = {"after": _cursor(position(chosen[-1])), "page": number + 1}
-            if last * size > deepest_rows:
+            if last * size >= deepest_rows:
                 del neighbours["last"]
     return Slice(rows=chosen if start < total else [], total=total, neighbours=neighbours)
 

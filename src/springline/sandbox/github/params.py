@@ -45,6 +45,10 @@ def array(*, required: bool = False) -> Param:
     return Param(kind="an array", fits=lambda value: isinstance(value, list), required=required)
 
 
+def mapping() -> Param:
+    return Param(kind="an object", fits=lambda value: isinstance(value, dict))
+
+
 def anything() -> Param:
     return Param(kind="anything", fits=lambda _: True)
 

@@ -73,7 +73,7 @@ class Router:
 def rows_of_path(
     world: World, found: Found, *, may_see: Callable[[Row], bool], hides: Callable[[Row], bool]
 ) -> tuple[dict[str, Row], dict[str, str]]:
-    """The rows that the path names, by collection, and its other parts.
+    """The rows that the path names, by collection, and its other parts. Only what is asked for itself can be hidden.
 
     Raises GithubError: 404 (also for what the token may not see), 410 for a deleted issue, 301 for what has moved.
     """
@@ -89,10 +89,11 @@ def rows_of_path(
         kind = world.collections[place]
         row = _row_at(world, kind, text, above=above, by_id=bool(by_id))
         if row is None and place == "repository":
-            _refuse_moved(world, text)
+            _refuse_moved(world, text, may_see=may_see)
         if row is None and place in {"issue", "pull_request"} and above is not None:
             _refuse_gone_issue(world, above[1], text, docs=docs)
-        if row is None or hides(row) or (place == "repository" and not may_see(row)):
+        is_hidden = row is not None and place == found.route.collection.name and hides(row)
+        if row is None or is_hidden or (place == "repository" and not may_see(row)):
             raise not_found(docs)
         rows[place] = row
         above = (place, row)
@@ -126,9 +127,9 @@ def _scope(above: tuple[str, Row] | None) -> int:
     return scope
 
 
-def _refuse_moved(world: World, text: str) -> None:
+def _refuse_moved(world: World, text: str, *, may_see: Callable[[Row], bool]) -> None:
     target = world["repository"].get(world.moved.get(text.casefold()))
-    if target is not None:
+    if target is not None and may_see(target):
         raise Moved(target["id"])
 
 

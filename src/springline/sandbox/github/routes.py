@@ -13,6 +13,7 @@ from springline.sandbox.common.state import Arrival
 from springline.sandbox.github import app_routes, resources
 from springline.sandbox.github.answers import Answer, answer_error, answer_value
 from springline.sandbox.github.collection import Call, Listing, Read
+from springline.sandbox.github.collections.repositories import may_read
 from springline.sandbox.github.errors import GithubError
 from springline.sandbox.github.fault_effects import endless, is_endless, limit_answer, reshape, status_answer
 from springline.sandbox.github.limits import Limiter
@@ -123,7 +124,9 @@ class Api:
         self, request: web.Request, arrival: Arrival, body: bytes, *, found: Found, token: Token, limiter: Limiter
     ) -> Outcome:
         sandbox = self._sandbox
-        fired = sandbox.faults.fire(request.method, request.path, query=dict(request.query), account=token.whose)
+        fired = sandbox.faults.fire(
+            request.method, *self._paths(request), query=dict(request.query), account=token.whose
+        )
         arrival.faults = tuple(active.id for active in fired)
         await self._wait(fired)
         refusal = limit_answer(fired, limiter, now=sandbox.clock.now())
@@ -148,6 +151,17 @@ class Api:
                 await active.hold(None if active.fault.ms is None else active.fault.ms / 1_000)
         return spoil(answer, fired)
 
+    def _paths(self, request: web.Request) -> tuple[str, ...]:
+        """The path as it was asked for, and by the repository's name where it has its number, as in links."""
+        parts = request.path.strip("/").split("/")
+        if parts[0] != "repositories" or len(parts) < 2 or not parts[1].isdecimal():
+            return (request.path,)
+        repository = self._sandbox.world["repository"].get(int(parts[1]))
+        if repository is None:
+            return (request.path,)
+        name = self._sandbox.world.full_name(repository)
+        return request.path, "/".join(["", "repos", name, *parts[2:]])
+
     async def _wait(self, fired: list[ActiveFault]) -> None:
         if self._sandbox.latency_ms:
             await asyncio.sleep(self._sandbox.latency_ms / 1_000)
@@ -161,14 +175,18 @@ class Api:
         kind, behind = found.route.collection, found.route.behind
         try:
             token.check(kind, writes=not isinstance(behind, Listing | Read))
-            sight = sight_under(self._sandbox.world, fired)
+            is_read = isinstance(behind, Listing | Read)
+            # What is written is written to what there is, whatever reads are made to see.
+            sight = sight_under(self._sandbox.world, fired if is_read else [])
             call = replace(
                 self._sandbox.call(token),
                 world=sight.world,
                 query=dict(request.query),
                 accept=request.headers.get("Accept", ""),
             )
-            call.rows, call.parts = rows_of_path(sight.world, found, may_see=token.sees, hides=sight.hides)
+            call.rows, call.parts = rows_of_path(
+                sight.world, found, may_see=lambda row: may_read(call, row), hides=sight.hides
+            )
             if isinstance(behind, Read):
                 return resources.read_one(kind, behind, call)
             if not isinstance(behind, Listing):

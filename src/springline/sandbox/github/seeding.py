@@ -39,8 +39,13 @@ def seed_objects(
 
 
 def parents_of(world: World, collection: Collection) -> list[Row | None]:
-    """Everything that an object of this kind can belong to."""
-    return [None] if collection.parent is None else list(world[collection.parent])
+    """Everything that an object of this kind can belong to: of commits, those of default branches."""
+    if collection.parent is None:
+        return [None]
+    above = world.collections[collection.parent]
+    if above.rows_of is None or above.parent is None:
+        return list(world[above.name])
+    return [row for parent in world[above.parent] for row in above.rows(world, parent)]
 
 
 def call_below(sandbox: GithubSandbox, collection: Collection, parent: Row | None, *, now: float | None = None) -> Call:

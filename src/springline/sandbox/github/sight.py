@@ -19,13 +19,14 @@ class Sight:
 
     world: World
     hidden: frozenset[str] = frozenset()
+    """Ids, or the hashes and names of what is known by those."""
     horizon: float | None = None
     """What came to be after this (Unix seconds) is not shown yet."""
 
     def hides(self, row: Row) -> bool:
         if self.horizon is not None and row["seen_at"] > self.horizon:
             return True
-        return bool(self.hidden) and str(row["id"]) in self.hidden
+        return bool(self.hidden) and not self.hidden.isdisjoint({str(row["id"]), row.get("sha"), row.get("name")})
 
     @property
     def is_clear(self) -> bool:

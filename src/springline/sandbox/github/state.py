@@ -17,7 +17,10 @@ from springline.sandbox.github.world import World
 API_VERSIONS = ("2022-11-28", "2026-03-10")
 """The first is what a request without X-GitHub-Api-Version gets. The sandbox answers both alike."""
 DEEPEST_ROWS = 10_000
-"""Page numbers reach so far on lists that take cursors too (seen at page 100 of 100 on issues, 2026-11)."""
+"""Page numbers do not reach so far on lists that take cursors too.
+
+Page 100 of 100 issues is refused: github.com/google/go-github/issues/3565, seen 2026-11.
+"""
 DEFAULT_LOGIN = "octo-admin"
 DEFAULT_ORGANIZATION = "acme"
 
@@ -43,7 +46,13 @@ class GithubSandbox(Sandbox):
         world = self.world
         admin = world.insert("user", None, now=long_ago, login=DEFAULT_LOGIN, name="Octo Admin", email=None)
         acme = world.insert(
-            "organization", None, now=long_ago, id=world.new_id("user"), login=DEFAULT_ORGANIZATION, name="Acme"
+            "organization",
+            None,
+            now=long_ago,
+            id=world.new_id("user"),
+            login=DEFAULT_ORGANIZATION,
+            name="Acme",
+            type="Organization",
         )
         world.insert("member", acme, now=long_ago, user=admin["id"], role="admin")
 

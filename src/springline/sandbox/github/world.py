@@ -80,13 +80,16 @@ class World:
         return row
 
     def change(self, name: str, row: Row, /, **values: Any) -> Row:
-        """Put another version in the row's place. Fields that are bytes put raw stay with neither."""
+        """Put another version in the row's place, which shows its fields again if it was put raw."""
         changed = {**self.row(name, row["id"]), **values}
         changed.pop("raw", None)
         self.put(name, changed)
         return changed
 
     def put(self, name: str, row: Row) -> None:
+        """Keep this version of a row in place of the one with its id, if there is one."""
+        if name == "commit" and self.tables[name].get(row["id"]) is not None:
+            self._histories.clear()
         self.tables[name].put(row)
         self.forget()
 
@@ -98,6 +101,8 @@ class World:
                     self.remove(child.name, below)
         if self.tables[name].get(row["id"]) is not None:
             self.tables[name].remove(row["id"])
+        if name == "commit":
+            self._histories.clear()
         self.forget()
 
     def new_id(self, name: str) -> int:
@@ -205,7 +210,6 @@ class World:
         """Drop what was worked out from the rows: they have changed, or who may see them."""
         self._texts.clear()
         self._orders.clear()
-        self._histories.clear()
 
 
 def iso(seconds: float | None) -> str | None:

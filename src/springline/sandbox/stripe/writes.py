@@ -13,6 +13,9 @@ from springline.sandbox.stripe.ids import new_id
 from springline.sandbox.stripe.records import Record
 from springline.sandbox.stripe.texts import Object
 
+_TOLD_WITH_BEFORE = frozenset({"automatically_updated", "detached", "refunded", "updated"})
+"""Changes whose events say what was there before."""
+
 
 class Given(Enum):
     """Values of a new object that depend on the write."""
@@ -85,14 +88,14 @@ class Write:
         changes the parent.
         """
         before = self.find(collection, value["id"])
-        previous = previous_attributes(before, value)
-        if not previous:
+        if not previous_attributes(before, value):
             return value
         if self._is_embedded(collection):
             return self._put_entry(collection, value)
         record = self.account.store(collection, deepcopy(value))
+        previous = previous_attributes(self.account.shown(collection, before), self.account.shown(collection, value))
         for change in changes or ("updated",):
-            told = previous if change == "updated" else None
+            told = previous if change in _TOLD_WITH_BEFORE else None
             self.tell(change, collection, record, previous=told)
         return value
 

@@ -4,12 +4,11 @@
 ALTER TABLE workers
     ADD COLUMN host text NOT NULL DEFAULT '',
     ADD COLUMN process_started_at timestamptz,
-    ADD COLUMN credentials integer,              -- leases that it holds, as of its last look or renewal
-    ADD COLUMN syncs integer;                    -- that it is to run
+    ADD COLUMN credentials integer;              -- leases that it holds, as of its last look or renewal
 
 -- When something that a worker must take up was changed. By a trigger: whoever moves config_version, an older release
 -- included, is noticed.
-ALTER TABLE syncs ADD COLUMN configured_at timestamptz NOT NULL DEFAULT clock_timestamp();
+ALTER TABLE syncs ADD COLUMN configured_at timestamptz NOT NULL DEFAULT now();
 CREATE FUNCTION note_configured_v1() RETURNS trigger LANGUAGE plpgsql
 SET enable_seqscan = off
 AS $$

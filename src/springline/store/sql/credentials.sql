@@ -79,3 +79,12 @@ SELECT properties, secrets, secret_key_id FROM credentials WHERE org_id = $1 AND
 -- delete_credential --
 -- Refused by the foreign key while a sync uses it.
 DELETE FROM credentials WHERE org_id = $1 AND credential_id = $2
+
+-- refresh_collections --
+-- What the credential can see was looked at now.
+UPDATE credentials SET collections_refreshed_at = clock_timestamp() WHERE org_id = $1 AND credential_id = $2
+RETURNING collections_refreshed_at
+
+-- collections_refreshed_at --
+-- When it was looked at last what the credential can see; null: when it was made.
+SELECT collections_refreshed_at FROM credentials WHERE org_id = $1 AND credential_id = $2

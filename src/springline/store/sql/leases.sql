@@ -1,19 +1,19 @@
 -- register_worker --
 -- A worker announces itself.
-INSERT INTO workers (boot_id, pid_namespace, process_start, host, process_started_at, credentials, syncs, expires_at)
-VALUES ($1, $2, $3, $4, $5, 0, 0, clock_timestamp() + $6::double precision * interval '1 second')
+INSERT INTO workers (boot_id, pid_namespace, process_start, host, process_started_at, credentials, expires_at)
+VALUES ($1, $2, $3, $4, $5, 0, clock_timestamp() + $6::double precision * interval '1 second')
 RETURNING worker_no
 
 -- renew_worker --
 -- One row per worker renewed, whatever it runs; no row: it was taken for lost. Says along what it holds.
 UPDATE workers SET
-    expires_at = clock_timestamp() + $2::double precision * interval '1 second', credentials = $3, syncs = $4
+    expires_at = clock_timestamp() + $2::double precision * interval '1 second', credentials = $3
 WHERE worker_no = $1 AND expires_at > clock_timestamp()
 RETURNING worker_no
 
 -- say_held --
 -- What a worker holds, for the others' fair share.
-UPDATE workers SET credentials = $2, syncs = $3 WHERE worker_no = $1
+UPDATE workers SET credentials = $2 WHERE worker_no = $1
 
 -- look_around --
 -- Every worker with what it holds (one of an older release does not say, so it is counted), and beside each the number
@@ -55,7 +55,7 @@ WITH lost AS (
 ), freed AS (
     UPDATE credentials c SET lease_worker_no = NULL FROM lost WHERE c.lease_worker_no = lost.worker_no
 )
-UPDATE workers w SET credentials = 0, syncs = 0 FROM lost WHERE w.worker_no = lost.worker_no
+UPDATE workers w SET credentials = 0 FROM lost WHERE w.worker_no = lost.worker_no
 
 -- claim_credentials --
 -- Takes credentials that have something to do and no holder. Their epoch grows: older holders are fenced off.

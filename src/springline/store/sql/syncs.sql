@@ -96,3 +96,21 @@ UPDATE syncs SET
     deleted_at = now(), keep_records = $2, config_version = config_version + 1, updated_at = now(),
     credential_no = CASE WHEN $2 THEN NULL ELSE credential_no END
 WHERE sync_no = $1
+
+-- begin_backfills --
+-- Checkpoints of these collections are void from now on: they are read anew. Their records stay.
+UPDATE sources SET generation = generation + 1
+WHERE stream_no = $1 AND sync_no = $2 AND collection_id = ANY ($3::text[]) AND removed_reason = 0
+
+-- touch_sync --
+-- The worker takes it up anew.
+UPDATE syncs SET config_version = config_version + 1 WHERE sync_no = $1
+
+-- list_backfills --
+-- Of each collection of a sync how often it was read anew, and how far the last time has come.
+SELECT o.collection_id, o.generation, k.state, k.updated_us
+FROM sources o
+LEFT JOIN checkpoints k ON k.stream_no = o.stream_no AND k.sync_no = o.sync_no
+    AND k.name = 'backfill:' || o.collection_id || ':' || o.generation
+WHERE o.stream_no = $1 AND o.sync_no = $2 AND o.removed_reason = 0
+ORDER BY o.source_no

@@ -2,7 +2,7 @@
 
 from springline.sandbox.github.collection import Collection
 from springline.sandbox.github.collections.accounts import ORGANIZATION, USER
-from springline.sandbox.github.collections.actions import WORKFLOW, WORKFLOW_JOB, WORKFLOW_RUN
+from springline.sandbox.github.collections.actions import WORKFLOW, WORKFLOW_RUN
 from springline.sandbox.github.collections.alerts import CODE_SCANNING_ALERT, DEPENDABOT_ALERT
 from springline.sandbox.github.collections.checks import CHECK_RUN
 from springline.sandbox.github.collections.comments import COMMIT_COMMENT, ISSUE_COMMENT
@@ -10,6 +10,7 @@ from springline.sandbox.github.collections.commits import COMMIT
 from springline.sandbox.github.collections.deployments import DEPLOYMENT, DEPLOYMENT_STATUS
 from springline.sandbox.github.collections.issue_events import ISSUE_EVENT, TIMELINE_EVENT
 from springline.sandbox.github.collections.issues import ASSIGNEE, ISSUE
+from springline.sandbox.github.collections.jobs import WORKFLOW_JOB
 from springline.sandbox.github.collections.labels import LABEL, MILESTONE
 from springline.sandbox.github.collections.members import MEMBER, TEAM, TEAM_MEMBER
 from springline.sandbox.github.collections.people import COLLABORATOR, CONTRIBUTOR, STARGAZER

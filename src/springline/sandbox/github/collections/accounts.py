@@ -5,6 +5,7 @@ from random import Random
 from springline.sandbox.github.answers import Answer
 from springline.sandbox.github.collection import Call, Collection, Listing, Object, Operation, Read
 from springline.sandbox.github.collections import parts
+from springline.sandbox.github.errors import GithubError
 from springline.sandbox.github.params import boolean, text
 from springline.sandbox.github.tables import Row
 from springline.sandbox.github.world import World
@@ -15,7 +16,7 @@ def _user(world: World, row: Row) -> Object:
     return {
         "login": row["login"],
         "id": row["id"],
-        "node_id": f"U_{row['id']}",
+        "node_id": f"{'O' if row.get('type') == 'Organization' else 'U'}_{row['id']}",
         "avatar_url": f"https://avatars.githubusercontent.com/u/{row['id']}?v=4",
         "gravatar_id": "",
         "url": url,
@@ -68,9 +69,26 @@ def _private_user(world: World, row: Row) -> Object:
     }
 
 
+def refuse_apps(call: Call) -> None:
+    """What is a user's own is nothing to an installation. Raises GithubError 403."""
+    if call.token.installation_id is not None:
+        raise GithubError("Resource not accessible by integration", status=403)
+
+
+def _read_own(call: Call) -> Row:
+    refuse_apps(call)
+    return call.actor
+
+
 def _update_user(call: Call) -> Answer:
+    refuse_apps(call)
     user = call.world.change("user", call.actor, **call.params, updated=call.now)
     return Answer(body=call.world.text("user", user, "private"))
+
+
+def _find_user(world: World, _: Row | None, login: str) -> Row | None:
+    """A user; an organization answers under its login too."""
+    return world["user"].find(0, login) or world["organization"].find(0, login)
 
 
 def _seed_user(call: Call, rng: Random) -> Row:
@@ -92,13 +110,20 @@ def _change_user(call: Call, row: Row, rng: Random) -> Row:
 
 
 def _remove_user(call: Call, row: Row) -> bool:
-    """An account that is deleted leaves its memberships; what it wrote stays, by nobody."""
+    """An account that is deleted leaves its memberships and assignments; what it wrote stays, by a ghost."""
     if row["id"] == call.actor["id"]:
         return False
     for name in ("member", "team_member", "collaborator", "stargazer"):
         for each in call.world[name]:
             if each["user"] == row["id"]:
                 call.world.remove(name, each)
+    for issue in call.world["issue"]:
+        if row["id"] in issue["assignees"]:
+            left = [each for each in issue["assignees"] if each != row["id"]]
+            call.world.change("issue", issue, assignees=left)
+    for pull in call.world["pull_request"]:
+        if row["id"] in pull["reviewers"]:
+            call.world.change("pull_request", pull, reviewers=[each for each in pull["reviewers"] if each != row["id"]])
     call.world.remove("user", row)
     return True
 
@@ -109,13 +134,14 @@ USER = Collection(
     permission="metadata",
     parent=None,
     key="login",
+    find=_find_user,
     shape=_user,
     detail=_public_user,
     views={"private": _private_user},
     listings=(Listing(path="users", rows=lambda call: call.world["user"], paging="since"),),
     reads=(
         Read(path="users/{user}"),
-        Read(path="user", answer=lambda call: call.actor, view="private"),
+        Read(path="user", answer=_read_own, view="private"),
     ),
     operations=(
         Operation(
@@ -183,12 +209,14 @@ def _full_organization(world: World, row: Row) -> Object:
 
 def _as_owner(world: World, row: Row) -> Object:
     """An organization where objects show an account."""
-    return {**_user(world, row), "node_id": f"O_{row['id']}", "type": "Organization"}
+    return _user(world, row)
 
 
 def _own_organizations(call: Call) -> list[Row]:
-    if call.token.owner_id is not None:
-        return [call.world.row("organization", call.token.owner_id)]
+    refuse_apps(call)
+    if call.token.text.startswith("github_pat_"):
+        # A fine-grained token is shown none of them. docs.github.com/rest/orgs/orgs, seen 2026-11.
+        return []
     return [
         row for row in call.world["organization"] if call.world["member"].find(row["id"], call.actor["id"]) is not None
     ]
@@ -201,8 +229,9 @@ def _update_organization(call: Call) -> Row:
 def _seed_organization(call: Call, rng: Random) -> Row:
     number = len(call.world["organization"])
     row = call.world.insert(
-        "organization", None, now=call.now, id=call.world.new_id("user"), login=f"{rng.choice(parts.WORDS)}-{number}"
-    )
+        "organization", None, now=call.now, id=call.world.new_id("user"), login=f"{rng.choice(parts.WORDS)}-{number}",
+        type="Organization",
+    )  # fmt: skip
     call.world.insert("member", row, now=call.now, user=call.actor["id"], role="admin")
     return row
 
@@ -212,7 +241,8 @@ def _change_organization(call: Call, row: Row, rng: Random) -> Row:
 
 
 def _remove_organization(call: Call, row: Row) -> bool:
-    if len(call.world["organization"]) == 1:
+    # The first one is what everybody takes for granted.
+    if row["id"] == next(iter(call.world["organization"]))["id"]:
         return False
     call.world.remove("organization", row)
     return True

@@ -1,4 +1,4 @@
-"""Workflows, their runs and their jobs."""
+"""Workflows and their runs."""
 
 from collections.abc import Callable
 from random import Random
@@ -12,7 +12,7 @@ from springline.sandbox.github.params import anything, boolean, text
 from springline.sandbox.github.tables import Row
 from springline.sandbox.github.world import World, iso
 
-_CONCLUSIONS = ("success", "failure", "cancelled", "skipped", "timed_out", "neutral", "action_required")
+CONCLUSIONS = ("success", "failure", "cancelled", "skipped", "timed_out", "neutral", "action_required")
 _RERUN_SECONDS = 30 * 86_400
 """docs.github.com: a run can be run again for 30 days, seen 2026-11."""
 
@@ -104,8 +104,7 @@ def _run(world: World, row: Row) -> Object:
     repository, workflow = parts.url_of(world, row), world.row("workflow", row["workflow"])
     url = f"{repository}/actions/runs/{row['id']}"
     commit = world.commit(parts.repository_of(world, row), row["sha"])
-    whole = world.embedded("repository", row["scope"])
-    person = {"name": world.login(row["author"]), "email": f"{world.login(row['author'])}@users.noreply.github.com"}
+    whole = world.embedded("repository", row["scope"], "minimal")
     return {
         "id": row["id"],
         "name": workflow["name"],
@@ -145,8 +144,8 @@ def _run(world: World, row: Row) -> Object:
             "tree_id": commit["tree"],
             "message": commit["message"],
             "timestamp": iso(commit["committed"]),
-            "author": person,
-            "committer": person,
+            "author": commit["person"],
+            "committer": commit["person"],
         },
         "repository": whole,
         "head_repository": whole,
@@ -171,11 +170,12 @@ def make_run(call: Call, workflow: Row, *, commit: Row, event: str, branch: str,
         title=commit["message"],
         **fields,
     )
-    _add_job(call, row, name="build")
+    add_job(call, row, name="build")
     return row
 
 
-def _add_job(call: Call, run: Row, *, name: str) -> Row:
+def add_job(call: Call, run: Row, *, name: str) -> Row:
+    """A job of the run's present attempt, as far as the run is."""
     done = run["status"] == "completed"
     return call.world.insert(
         "workflow_job", run, now=call.now, name=name, attempt=run["attempt"], status=run["status"],
@@ -203,7 +203,7 @@ def rerun(call: Call, row: Row) -> Row:
         "workflow_run", row, attempt=row["attempt"] + 1, status="queued", conclusion=None, started=call.now,
         updated=call.now,
     )  # fmt: skip
-    _add_job(call, row, name="build")
+    add_job(call, row, name="build")
     return row
 
 
@@ -236,18 +236,25 @@ def _seed_run(call: Call, rng: Random) -> Row:
     workflows = world["workflow"].in_scope(repository["id"])
     workflow = rng.choice(workflows) if workflows else _seed_workflow(call, rng)
     commits = some_history(call, rng)
-    done = rng.random() < 0.8
+    done = rng.random() < 0.8 or is_settled(call, call.now)
     return make_run(
         call, workflow, commit=rng.choice(commits[:20]), event="push", branch=repository["default_branch"],
         author=parts.some_user(call, rng)["id"],
-        **({"status": "completed", "conclusion": rng.choice(_CONCLUSIONS)} if done else {}),
+        **({"status": "completed", "conclusion": rng.choice(CONCLUSIONS)} if done else {}),
     )  # fmt: skip
 
 
 def _change_run(call: Call, row: Row, rng: Random) -> Row | None:
+    if is_settled(call, row["created"]):
+        return None
     if row["status"] != "completed":
-        return finish_run(call, row, conclusion=rng.choice(_CONCLUSIONS))
-    return rerun(call, row) if call.now - row["created"] <= _RERUN_SECONDS else None
+        return finish_run(call, row, conclusion=rng.choice(CONCLUSIONS))
+    return rerun(call, row)
+
+
+def is_settled(call: Call, created: int) -> bool:
+    """Whether a run of that time is too old to change any more."""
+    return call.world.clock.now() - created > _RERUN_SECONDS
 
 
 def _created_in(_: World, row: Row, wanted: str) -> bool:
@@ -284,7 +291,7 @@ _RUN_FILTERS = {
     "head_sha": parts.field_filter("sha"),
     "status": Filter(accepts=lambda _, row, wanted: wanted in (row["status"], row["conclusion"])),
 }
-_RUN = "repos/{repository}/actions/runs/{workflow_run}"
+RUN = "repos/{repository}/actions/runs/{workflow_run}"
 
 WORKFLOW_RUN = Collection(
     name="workflow_run",
@@ -316,85 +323,15 @@ WORKFLOW_RUN = Collection(
             envelope="workflow_runs",
         ),
     ),
-    reads=(Read(path=_RUN),),
+    reads=(Read(path=RUN),),
     operations=(
-        Operation(method="POST", path=f"{_RUN}/rerun", run=_rerun, takes={"enable_debug_logging": boolean()}),
-        Operation(method="POST", path=f"{_RUN}/rerun-failed-jobs", run=_rerun),
-        Operation(method="POST", path=f"{_RUN}/cancel", run=_cancel),
-        Operation(method="DELETE", path=_RUN, run=_delete_run, status=204, kind="delete"),
+        Operation(method="POST", path=f"{RUN}/rerun", run=_rerun, takes={"enable_debug_logging": boolean()}),
+        Operation(method="POST", path=f"{RUN}/rerun-failed-jobs", run=_rerun),
+        Operation(method="POST", path=f"{RUN}/cancel", run=_cancel),
+        Operation(method="DELETE", path=RUN, run=_delete_run, status=204, kind="delete"),
     ),
     first_id=2**53 + 17_000_000,
     seed=_seed_run,
     sample_update=_change_run,
     remove=_remove_run,
-)
-
-
-def _job(world: World, row: Row) -> Object:
-    run = world.row("workflow_run", row["parent"])
-    repository = parts.url_of(world, row)
-    web = f"{parts.web_of(world, row)}/actions/runs/{run['id']}/job/{row['id']}"
-    times = {"started_at": iso(row["started"]), "completed_at": iso(row["completed"])}
-    return {
-        "id": row["id"],
-        "run_id": run["id"],
-        "workflow_name": world.row("workflow", run["workflow"])["name"],
-        "head_branch": run["branch"],
-        "run_url": f"{repository}/actions/runs/{run['id']}",
-        "run_attempt": row["attempt"],
-        "node_id": f"CR_{row['id']}",
-        "head_sha": run["sha"],
-        "url": f"{repository}/actions/jobs/{row['id']}",
-        "html_url": web,
-        "status": row["status"],
-        "conclusion": row["conclusion"],
-        "created_at": iso(row["created"]),
-        **times,
-        "name": row["name"],
-        "steps": [
-            {"name": "Run", "status": row["status"], "conclusion": row["conclusion"], "number": 1, **times},
-        ],
-        "check_run_url": f"{repository}/check-runs/{row['id']}",
-        "labels": ["ubuntu-latest"],
-        "runner_id": 1,
-        "runner_name": "GitHub Actions 1",
-        "runner_group_id": 2,
-        "runner_group_name": "GitHub Actions",
-    }
-
-
-def _in_attempt(world: World, row: Row, wanted: str) -> bool:
-    return wanted == "all" or row["attempt"] == world.row("workflow_run", row["parent"])["attempt"]
-
-
-def _seed_job(call: Call, rng: Random) -> Row:
-    name = f"{rng.choice(parts.VERBS)} {rng.choice(parts.WORDS)} {rng.randrange(100)}"
-    return _add_job(call, call.rows["workflow_run"], name=name)
-
-
-def _change_job(call: Call, row: Row, rng: Random) -> Row:
-    conclusion = rng.choice(_CONCLUSIONS)
-    return call.world.change(
-        "workflow_job", row, status="completed", conclusion=conclusion, completed=call.now, updated=call.now
-    )
-
-
-WORKFLOW_JOB = Collection(
-    name="workflow_job",
-    docs="actions/workflow-jobs",
-    permission="actions",
-    parent="workflow_run",
-    shape=_job,
-    listings=(
-        Listing(
-            path=f"{_RUN}/jobs",
-            rows=parts.below("workflow_job", "workflow_run"),
-            filters={"filter": Filter(accepts=_in_attempt, default="latest")},
-            envelope="jobs",
-        ),
-    ),
-    reads=(Read(path="repos/{repository}/actions/jobs/{workflow_job}"),),
-    first_id=2**53 + 48_000_000,
-    seed=_seed_job,
-    sample_update=_change_job,
 )

@@ -114,7 +114,24 @@ def _change_dependabot(call: Call, row: Row, rng: Random) -> Row:
     return _fix("dependabot_alert", row, call, rng, _DEPENDABOT_REASONS)
 
 
+def _check_dependabot(call: Call) -> None:
+    """Raises GithubError 403 where the repository has no Dependabot alerts."""
+    if call.repository.get("dependabot", "on") == "off":
+        raise GithubError("Dependabot alerts are disabled for this repository.", status=403)
+
+
+def _dependabot_rows(call: Call) -> list[Row]:
+    _check_dependabot(call)
+    return call.world["dependabot_alert"].in_scope(call.repository["id"])
+
+
+def _read_dependabot(call: Call) -> Row:
+    _check_dependabot(call)
+    return call.rows["dependabot_alert"]
+
+
 def _update_dependabot(call: Call) -> Row:
+    _check_dependabot(call)
     return call.world.change("dependabot_alert", call.rows["dependabot_alert"], **_state_values(call))
 
 
@@ -134,7 +151,7 @@ DEPENDABOT_ALERT = Collection(
     listings=(
         Listing(
             path="repos/{repository}/dependabot/alerts",
-            rows=parts.in_repository("dependabot_alert"),
+            rows=_dependabot_rows,
             sorts={
                 "created": lambda row: row["created"],
                 "updated": lambda row: row["updated"],
@@ -145,7 +162,7 @@ DEPENDABOT_ALERT = Collection(
             paging="cursor",
         ),
     ),
-    reads=(Read(path=_DEPENDABOT),),
+    reads=(Read(path=_DEPENDABOT, answer=_read_dependabot),),
     operations=(
         Operation(
             method="PATCH",

@@ -6,7 +6,7 @@ from typing import Any
 from springline.sandbox.github.collection import Call, Collection, Filter, Listing, Object, Operation, Read
 from springline.sandbox.github.collections import parts
 from springline.sandbox.github.errors import GithubError
-from springline.sandbox.github.params import anything, text, word
+from springline.sandbox.github.params import mapping, text, word
 from springline.sandbox.github.tables import Row
 from springline.sandbox.github.world import World, iso
 
@@ -89,7 +89,7 @@ _CHECK = {
     "completed_at": text(),
     "external_id": text(),
     "details_url": text(),
-    "output": anything(),
+    "output": mapping(),
 }
 
 CHECK_RUN = Collection(

@@ -13,8 +13,7 @@ from springline.sandbox.github.world import World, iso
 def commit_shape(world: World, row: Row) -> Object:
     """A commit as lists show it."""
     url, web = parts.url_of(world, row), parts.web_of(world, row)
-    author = world["user"].get(row["author"]) or {"login": "ghost", "name": "Ghost"}
-    person = {"name": author.get("name") or author["login"], "email": f"{author['login']}@users.noreply.github.com"}
+    person = row["person"]
     return {
         "sha": row["sha"],
         "node_id": f"C_{row['sha']}",

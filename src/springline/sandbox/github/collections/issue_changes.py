@@ -72,6 +72,8 @@ def edit_issue(call: Call, issue: Row) -> Row:
     if params.get("title") not in (None, issue["title"]):
         note(call, issue, "renamed", rename={"from": issue["title"], "to": params["title"]})
     texts = {name: params[name] for name in ("title", "body") if name in params}
+    if "title" in texts:
+        texts["title"] = issue["title"] if texts["title"] is None else str(texts["title"])
     if texts:
         issue = change_issue(call, issue, **texts)
     if params.get("state") == "closed" and issue["state"] == "open":

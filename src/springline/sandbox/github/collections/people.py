@@ -60,7 +60,7 @@ def _add_collaborator(call: Call) -> Answer:
     invitation = {
         "id": user["id"],
         "node_id": f"RI_{user['id']}",
-        "repository": world.embedded("repository", repository["id"]),
+        "repository": world.embedded("repository", repository["id"], "minimal"),
         "invitee": world.account(user["id"]),
         "inviter": world.account(call.actor["id"]),
         "permissions": {"pull": "read", "push": "write"}.get(permission, permission),

@@ -15,6 +15,7 @@ from springline.sandbox.github.collections.issue_changes import (
 from springline.sandbox.github.collections.issue_events import note
 from springline.sandbox.github.collections.issues import issue_fields
 from springline.sandbox.github.collections.pull_parts import commits_of, files_of
+from springline.sandbox.github.collections.pushes import insert_commit, note_push, tell_pull_requests
 from springline.sandbox.github.errors import GithubError, invalid, not_found
 from springline.sandbox.github.params import array, boolean, text, word
 from springline.sandbox.github.tables import Row
@@ -161,21 +162,16 @@ def merge(call: Call, row: Row, *, message: str | None = None) -> str:
     base = world["branch"].find(repository["id"], row["base"])
     if base is None:
         raise GithubError("Base branch does not exist", status=405, docs="pulls/pulls")
-    commit = world.insert(
-        "commit",
+    commit = insert_commit(
+        call,
         repository,
-        now=call.now,
-        sha=world.new_sha(),
-        tree=world.new_sha(),
         parents=[base["sha"], row["head_sha"]],
         message=message or f"Merge pull request #{row['number']} from {world.full_name(repository)}/{row['head']}",
         author=call.actor["id"],
-        authored=call.now,
-        committed=call.now,
         files=[],
     )
     world.change("branch", base, sha=commit["sha"], updated=call.now)
-    world.change("repository", repository, pushed=call.now, updated=call.now)
+    tell_pull_requests(call, note_push(call, repository), branch=row["base"], sha=commit["sha"])
     world.change("pull_request", row, merged=call.now, merged_by=call.actor["id"], merge_sha=commit["sha"])
     issue = world.row("issue", row["issue"])
     merged = note(call, issue, "merged")

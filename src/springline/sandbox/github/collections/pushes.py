@@ -40,26 +40,50 @@ def push(
                 "content": content,
             }
         )
-    commit = world.insert(
-        "commit",
+    commit = insert_commit(
+        call,
         repository,
-        now=call.now,
-        sha=world.new_sha(),
-        tree=world.new_sha(),
         parents=[start["sha"]] if start is not None else [],
         message=message,
         author=call.actor["id"] if author is None else author,
-        authored=call.now,
-        committed=call.now,
         files=changed,
     )
     if branch_row is None:
         world.insert("branch", repository, now=call.now, name=branch, sha=commit["sha"])
     else:
         world.change("branch", branch_row, sha=commit["sha"], updated=call.now)
-    repository = world.change("repository", repository, pushed=call.now, updated=call.now)
+    repository = note_push(call, repository)
     tell_pull_requests(call, repository, branch=branch, sha=commit["sha"])
     return commit
+
+
+def insert_commit(
+    call: Call, repository: Row, *, parents: list[str], message: str, author: int, files: list[Row]
+) -> Row:
+    """A commit that nothing points to yet. Who made it stands in it as they were called then."""
+    world = call.world
+    user = world["user"].get(author)
+    login = world.login(author)
+    name = login if user is None else user.get("name") or login
+    return world.insert(
+        "commit",
+        repository,
+        now=call.now,
+        sha=world.new_sha(),
+        tree=world.new_sha(),
+        parents=parents,
+        message=message,
+        author=author,
+        person={"name": name, "email": f"{login}@users.noreply.github.com"},
+        authored=call.now,
+        committed=call.now,
+        files=files,
+    )
+
+
+def note_push(call: Call, repository: Row) -> Row:
+    """Every new, moved or deleted ref is a push; it changes nothing else of the repository for sure."""
+    return call.world.change("repository", repository, pushed=call.now)
 
 
 def tell_pull_requests(call: Call, repository: Row, *, branch: str, sha: str) -> None:

@@ -7,6 +7,7 @@ from springline.sandbox.github.collection import Call, Collection, Filter, Listi
 from springline.sandbox.github.collections import parts
 from springline.sandbox.github.collections.pushes import (
     default_history,
+    note_push,
     push,
     some_history,
     tell_pull_requests,
@@ -52,6 +53,7 @@ def _rename_branch(call: Call) -> Row:
         sides = {side: new_name for side in ("head", "base") if pull[side] == row["name"]}
         if sides:
             world.change("pull_request", pull, **sides)
+    note_push(call, call.repository)
     return world.change("branch", row, name=new_name, updated=call.now)
 
 
@@ -89,6 +91,7 @@ def _remove_branch(call: Call, row: Row) -> bool:
         if row["name"] in (pull["head"], pull["base"]) and issue["state"] == "open":
             close_issue(call, issue)
     world.remove("branch", row)
+    note_push(call, repository)
     return True
 
 
@@ -179,7 +182,7 @@ def _create_ref(call: Call) -> Answer:
         raise GithubError("Object does not exist")
     name = call.params["ref"].split("/", 2)[2]
     row = world.insert(kind, repository, now=call.now, name=name, sha=call.params["sha"])
-    world.change("repository", repository, pushed=call.now)
+    note_push(call, repository)
     answer = _ref(world, row, kind)
     answer.status = 201
     return answer
@@ -197,7 +200,7 @@ def _move_ref(call: Call) -> Answer:
     if not forward and not call.params.get("force", False):
         raise GithubError("Update is not a fast forward")
     row = world.change(kind, row, sha=sha, updated=call.now)
-    world.change("repository", repository, pushed=call.now, updated=call.now)
+    note_push(call, repository)
     if kind == "branch":
         tell_pull_requests(call, repository, branch=row["name"], sha=sha)
     return _ref(world, row, kind)
@@ -208,7 +211,7 @@ def _delete_ref(call: Call) -> None:
     if row is None:
         raise GithubError("Reference does not exist")
     if kind == "tag":
-        call.world.remove("tag", row)
+        _remove_tag(call, row)
     elif not _remove_branch(call, row):
         raise GithubError("Cannot delete this branch")
 
@@ -217,16 +220,19 @@ def _seed_tag(call: Call, rng: Random) -> Row:
     world, repository = call.world, call.repository
     commit = rng.choice(some_history(call, rng)[:100])
     number = world.next_number(repository["id"], "tag")
+    note_push(call, repository)
     return world.insert("tag", repository, now=call.now, name=f"v0.{number}.{rng.randrange(20)}", sha=commit["sha"])
 
 
 def _move_tag(call: Call, row: Row, rng: Random) -> Row:
     commit = rng.choice(default_history(call.world, call.repository)[:100])
+    note_push(call, call.repository)
     return call.world.change("tag", row, sha=commit["sha"], updated=call.now)
 
 
 def _remove_tag(call: Call, row: Row) -> bool:
     call.world.remove("tag", row)
+    note_push(call, parts.repository_of(call.world, row))
     return True
 
 

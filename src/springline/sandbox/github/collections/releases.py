@@ -66,7 +66,11 @@ def make_release(call: Call, repository: Row, *, tag: str, **values: object) -> 
         "name": None, "body": None, "draft": False, "prerelease": False, "target": repository["default_branch"],
         "author": call.actor["id"], "published": None, **values,
     }  # fmt: skip
-    return _publish(call, call.world.insert("release", repository, now=call.now, tag=tag, **fields))
+    tagged = call.world["tag"].find(repository["id"], tag)
+    commit = head_of(call.world, repository, tag if tagged is not None else str(fields["target"]))
+    row = call.world.insert("release", repository, now=call.now, tag=tag, **fields)
+    # A release is dated by its commit. docs.github.com/rest/releases/releases, seen 2026-11.
+    return _publish(call, call.world.change("release", row, created=commit["committed"]))
 
 
 def _create(call: Call) -> Row:

@@ -1,10 +1,12 @@
 """Repositories."""
 
+import re
 from random import Random
 from typing import Any
 
 from springline.sandbox.github.collection import Call, Collection, Direction, Filter, Listing, Object, Operation, Read
 from springline.sandbox.github.collections import parts
+from springline.sandbox.github.collections.accounts import refuse_apps
 from springline.sandbox.github.errors import GithubError, already_exists
 from springline.sandbox.github.params import array, boolean, text, word
 from springline.sandbox.github.tables import Row
@@ -37,24 +39,31 @@ _SETTINGS = {
 }  # fmt: skip
 
 
-def _repository(world: World, row: Row) -> Object:
-    name, url = world.full_name(row), parts.repository_url(world, row)
-    web = parts.repository_web(world, row)
-    issues = world["issue"].in_scope(row["id"])
-    stars = world["stargazer"].count_children(row["id"])
-    open_issues = sum(issue["state"] == "open" for issue in issues)
+def _minimal_repository(world: World, row: Row) -> Object:
+    """A repository inside a run or an invitation: what it is, and no counts."""
+    url = parts.repository_url(world, row)
     return {
         "id": row["id"],
         "node_id": f"R_{row['id']}",
         "name": row["name"],
-        "full_name": name,
+        "full_name": world.full_name(row),
         "private": row["private"],
         "owner": world.account(row["parent"]),
-        "html_url": web,
-        "description": row.get("description"),
+        "html_url": parts.repository_web(world, row),
+        "description": row["description"],
         "fork": False,
         "url": url,
         **{f"{place}_url": f"{url}/{path.lstrip('/')}" for place, path in _PLACES.items()},
+    }
+
+
+def _repository(world: World, row: Row) -> Object:
+    name, web = world.full_name(row), parts.repository_web(world, row)
+    issues = world["issue"].in_scope(row["id"])
+    stars = world["stargazer"].count_children(row["id"])
+    open_issues = sum(issue["state"] == "open" for issue in issues)
+    return {
+        **_minimal_repository(world, row),
         "created_at": iso(row["created"]),
         "updated_at": iso(row["updated"]),
         "pushed_at": iso(row["pushed"]),
@@ -98,22 +107,45 @@ def _full_repository(world: World, row: Row) -> Object:
     return shown
 
 
-def _visible(call: Call) -> list[Row]:
+def may_read(call: Call, row: Row) -> bool:
+    """Whether this token is shown the repository at all: public ones, and those that its user has to do with."""
+    return call.token.sees(row) and (not row["private"] or _affiliation(call, row) is not None)
+
+
+def _affiliation(call: Call, row: Row) -> str | None:
+    """What the token's user is to the repository, in the words of `?affiliation=`."""
+    if row["parent"] == call.actor["id"]:
+        return "owner"
+    if call.world["collaborator"].find(row["id"], call.actor["id"]) is not None:
+        return "collaborator"
+    in_organization = call.world["member"].find(row["parent"], call.actor["id"]) is not None
+    return "organization_member" if in_organization or call.token.installation_id is not None else None
+
+
+def _own(call: Call) -> list[Row]:
     """What the token's user owns, works on or reaches through an organization."""
-    return [row for row in call.world["repository"] if call.token.sees(row) and _belongs(call, row)]
+    wanted = call.query.get("affiliation", "owner,collaborator,organization_member").split(",")
+    return [row for row in call.world["repository"] if call.token.sees(row) and _affiliation(call, row) in wanted]
 
 
-def _belongs(call: Call, row: Row) -> bool:
-    if call.token.installation_id is not None or row["parent"] == call.actor["id"]:
-        return True
-    if call.world["member"].find(row["parent"], call.actor["id"]) is not None:
-        return True
-    return call.world["collaborator"].find(row["id"], call.actor["id"]) is not None
+def _users_own(call: Call) -> list[Row]:
+    refuse_apps(call)
+    return _own(call)
+
+
+def _installations_own(call: Call) -> list[Row]:
+    if call.token.installation_id is None:
+        raise GithubError(
+            "You must authenticate with an installation access token in order to list repositories for an "
+            "installation.",
+            status=403,
+        )
+    return _own(call)
 
 
 def _owned_by(collection: str) -> Any:
     def rows(call: Call) -> list[Row]:
-        return [row for row in call.world["repository"].children(call.rows[collection]["id"]) if call.token.sees(row)]
+        return [row for row in call.world["repository"].children(call.rows[collection]["id"]) if may_read(call, row)]
 
     return rows
 
@@ -133,7 +165,8 @@ _DIRECTIONS: dict[str, Direction] = {"created": "desc", "updated": "desc", "push
 
 def _create(call: Call) -> Row:
     owner = call.rows.get("organization", call.actor)
-    name = call.params["name"]
+    # GitHub makes a name that it can have out of any other.
+    name = call.params["name"] = re.sub(r"[^\w.-]+", "-", call.params["name"])
     if call.world["repository"].find(owner["id"], name) is not None:
         raise GithubError(
             "Repository creation failed.",
@@ -158,7 +191,10 @@ def _create(call: Call) -> Row:
 
 def make_repository(call: Call, owner: Row, *, name: str, **settings: Any) -> Row:
     """An empty repository with GitHub's default labels."""
-    values: Row = {"private": False, "default_branch": "main", "pushed": call.now, **settings}
+    values: Row = {
+        "private": False, "default_branch": "main", "pushed": call.now, "description": None, "has_issues": True,
+        "code_scanning": "on", "dependabot": "on", **settings,
+    }  # fmt: skip
     row = call.world.insert("repository", owner, now=call.now, name=name, **values)
     for label, color in (("bug", "d73a4a"), ("enhancement", "a2eeef"), ("question", "d876e3")):
         call.world.insert("label", row, now=call.now, name=label, color=color, description=None, default=True)
@@ -167,7 +203,7 @@ def make_repository(call: Call, owner: Row, *, name: str, **settings: Any) -> Ro
 
 def _update(call: Call) -> Row:
     world, row, params = call.world, call.repository, dict(call.params)
-    name = params.get("name") or row["name"]
+    name = re.sub(r"[^\w.-]+", "-", params.get("name") or row["name"])
     if name != row["name"]:
         other = world["repository"].find(row["parent"], name)
         if other is not None and other["id"] != row["id"]:
@@ -228,6 +264,7 @@ REPOSITORY = Collection(
     key="name",
     shape=_repository,
     detail=_full_repository,
+    views={"minimal": _minimal_repository},
     listings=(
         Listing(
             path="orgs/{organization}/repos",
@@ -247,17 +284,18 @@ REPOSITORY = Collection(
         ),
         Listing(
             path="user/repos",
-            rows=_visible,
+            rows=_users_own,
             sorts=_SORTS,
             directions=_DIRECTIONS,
             sorted_by_caller=True,
             filters={
                 "visibility": Filter(accepts=_visibility),
                 "type": Filter(accepts=_visibility),
+                "affiliation": Filter(accepts=lambda *_: True),
                 "since": parts.SINCE_UPDATED,
             },
         ),
-        Listing(path="installation/repositories", rows=_visible, envelope="repositories"),
+        Listing(path="installation/repositories", rows=_installations_own, envelope="repositories"),
     ),
     reads=(Read(path="repos/{repository}"),),
     operations=(

@@ -193,7 +193,7 @@ def _review_comment(world: World, row: Row) -> Object:
 
 def _comment_values(call: Call, pull: Row, given: Row) -> Row:
     """A comment's fields out of a request. Raises GithubError 422 for a file that the pull request leaves alone."""
-    path = given.get("path")
+    path = given.get("path") if isinstance(given, dict) else None
     if all(row["file"]["filename"] != path for row in files_of(call.world, pull)):
         raise invalid("PullRequestReviewComment", "path")
     return {
@@ -287,6 +287,14 @@ REVIEW_COMMENT = Collection(
             },
             sorted_by_caller=True,
             filters={"since": parts.SINCE_UPDATED},
+        ),
+        Listing(
+            path=f"{_ONE}/comments",
+            rows=lambda call: [
+                row
+                for row in call.world["review_comment"].children(call.rows["pull_request"]["id"])
+                if row["review"] == call.rows["review"]["id"]
+            ],
         ),
         Listing(
             path=f"{_PULL}/comments",
