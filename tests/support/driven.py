@@ -68,7 +68,9 @@ class Held:
         return {row["upstream_id"]: json.loads(row["data"]) for row in rows if not row["deleted_reason"]}
 
     async def gone(self, collection: str = "customer") -> set[str]:
-        return {row["upstream_id"] for row in await self.versions(f"{self.provider}:{collection}") if row["deleted_reason"]}
+        return {
+            row["upstream_id"] for row in await self.versions(f"{self.provider}:{collection}") if row["deleted_reason"]
+        }
 
     async def events(self) -> list[tuple[str, int]]:
         """(upstream id, kind) of every change in order."""

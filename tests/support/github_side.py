@@ -1,7 +1,6 @@
 """GitHub's side of a test: what the sandbox holds, and how it is changed."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final

@@ -48,6 +48,16 @@ class Deletions:
         self._part = part
         self._rereader = rereader
         self._empty_since: dict[int, float] = {}
+        #: How many of the collection a sweep may still publish as gone.
+        self._left_of_round = float("inf")
+
+    def begin_round(self) -> None:
+        """A sweep over all partitions begins: together they may lose no greater share than one of them."""
+        self._left_of_round = max(ALWAYS_ALLOWED, SHARE_LIMIT * self._part.records)
+
+    def end_round(self) -> None:
+        """It is over: what is walked by itself between two sweeps is measured by itself."""
+        self._left_of_round = float("inf")
 
     async def settle(self, partition: Partition, walked: Walked, detected_by: DetectedBy) -> None:
         """Raises the errors of `domain.errors`, ProviderBroken where the list is not to be believed."""
@@ -64,15 +74,17 @@ class Deletions:
         if read is None or read.answers_unlisted:
             await self._settle_unreadable(partition, walked, detected_by)
             return
-        if not await self._is_allowed(partition, walked, count=count, sample=sample, detected_by=detected_by):
+        if not await self._is_allowed(partition, walked, count=count, sample=sample):
             return
         missing: list[str] = []
+        live = self._part.records
         async for record in self._missing(partition, walked):
             missing.append(record.upstream_id)
             if len(missing) == _COMPARED_AT_ONCE:
                 await self._read_again(missing, detected_by)
                 missing = []
         await self._read_again(missing, detected_by)
+        self._left_of_round -= max(0, live - self._part.records)
         await self._let_go_of_hold(partition)
 
     async def _read_again(self, upstream_ids: list[str], detected_by: DetectedBy) -> None:
@@ -114,7 +126,6 @@ class Deletions:
         *,
         count: int,
         sample: list[LiveRecord],
-        detected_by: DetectedBy,
     ) -> bool:
         """Whether all that is missing may be read by id and, where it is gone, published as such."""
         if count <= self._limit(partition, walked, count):
@@ -136,7 +147,7 @@ class Deletions:
         known = walked.met + count
         if partition is not WHOLE:
             known = min(known, self._part.records) if self._part.records else known
-        return max(ALWAYS_ALLOWED, SHARE_LIMIT * known)
+        return min(max(ALWAYS_ALLOWED, SHARE_LIMIT * known), max(0.0, self._left_of_round))
 
     def _leaves_out_most(self, walked: Walked) -> bool:
         return self._part.records > max(_MANY, 2 * walked.met)
@@ -189,6 +200,7 @@ class Deletions:
             part.missed.update(missed)
             part.changed_at = time.monotonic()  # the next sweep, which decides, follows soon
         await self._publish(again, walked, detected_by)
+        self._left_of_round -= len(again)
         part.missed.difference_update(record.record_no for record in again)
         await self._let_go_of_hold(partition)
 

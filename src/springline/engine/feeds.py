@@ -9,10 +9,11 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from springline.domain.checkpoints import FEED, BackfillState, FeedState, decode, encode
-from springline.domain.errors import NotFound, NotPermitted, ProviderBroken, RequestRejected
+from springline.domain.errors import NotPermitted, ProviderBroken, RequestRejected
 from springline.domain.records import DetectedBy
 from springline.engine.backfills import Rewalk
 from springline.engine.fetch import server_time
+from springline.engine.partition_faults import PartitionFaults
 from springline.engine.quotas import Priority
 from springline.engine.rereads import BATCH, Rereader
 from springline.engine.session import CollectionSession, SyncSession
@@ -75,6 +76,7 @@ class FeedPoll:
         self._rereader = rereader
         self._rewalk = rewalk
         self._needs_no_cutoff = False
+        self._faults: dict[CollectionSession, PartitionFaults] = {}
         self._parts = [part for part in session.collections.values() if part.collection.feed is not None]
         self._by_type: dict[str, list[CollectionSession]] = {}
         for part in self._parts:
@@ -217,11 +219,10 @@ class FeedPoll:
         """A parent that is not known yet is walked as a whole when it is, and one that is gone takes its children."""
         if not parent_ids or part.lineage is None:
             return
+        faults = self._faults.setdefault(part, PartitionFaults(self._session, part))
         for partition in (await self._session.partitions.find(part.lineage, parent_ids)).values():
-            try:
+            async with faults.of(partition):  # one that cannot be read does not hold up the feed for ever
                 await self._rewalk(part, partition, DetectedBy.feed)
-            except NotFound:
-                continue
 
     async def _read_all(self, since: int) -> tuple[list[Event] | None, int]:
         """New events since a time, in whatever order they come, and the server's time before the first page. None: the

@@ -221,6 +221,7 @@ class SweepWalk:
             self._took = 0.0
             self._place_saved_at = began  # a short one is not saved at all
             self._faults.begin()
+            self._deletions.begin_round()
         await self._restore()
         try:
             if self._part.collection.parent is None:
@@ -288,6 +289,7 @@ class SweepWalk:
     async def _complete(self) -> None:
         now = time.monotonic()
         self._is_under_way = False
+        self._deletions.end_round()
         self._after = ""
         completed_at = time.time()
         if self._ids is None:

@@ -39,9 +39,9 @@ _PROBE_SECONDS: Final = 2.0
 #: A sweep that takes longer does not hold up those of other collections.
 SWEEP_ALONE_SECONDS: Final = 30.0
 _COUNTED_AT_MOST: Final = 100_000
-#: Children follow on a change of their parents so soon, and look by themselves so often.
+#: Children follow on a change of their parents so soon; for what another process has written they look this often.
 _FOLLOW_AFTER_SECONDS: Final = 0.2
-_FOLLOW_EVERY_SECONDS: Final = 60.0
+_FOLLOW_EVERY_SECONDS: Final = 600.0
 
 
 class SyncRun:
