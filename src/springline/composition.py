@@ -27,6 +27,7 @@ from springline.engine.owners import Owners
 from springline.engine.page_commit import StreamWriters
 from springline.engine.permits import Permits
 from springline.engine.quota_owner import QuotaOwner
+from springline.engine.refreshes import Refreshes
 from springline.engine.wakeups import Wakeups
 from springline.engine.worker import Worker
 from springline.metrics import Metrics
@@ -298,6 +299,7 @@ async def _running(
             metrics=metrics,
         )
         run_questions = RunQuestions(owners, worker.explain)
+        refreshes = Refreshes(owners, worker.refresh)
         renewal = GrantRenewal(grants, grant_store, providers=PROVIDERS, worker_no=lambda: worker.worker_no)
         wakeups.on_syncs(worker.wake)
         services = [
@@ -332,6 +334,7 @@ async def _running(
                 metrics=metrics,
                 explain_here=worker.explain,
                 explain_elsewhere=run_questions.ask,
+                refresh=refreshes.refresh,
             )
             server = HttpServer(create_app(services_of_api, routes), listener)
             await server.start()

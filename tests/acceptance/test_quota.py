@@ -8,15 +8,16 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
 
 import aiohttp
+import psutil
 from tests.engine.test_quota_windows import SHARE_OF_INTERVAL, most_in_a_window
 from tests.support.api import Client
 from tests.support.made import SECRET_KEY, Made, Maker
 from tests.support.postgres import TestPostgres
-from tests.support.processes import Place
+from tests.support.processes import Place, postgres_processes, used_seconds
 from tests.support.serving import environment, running
 from tests.support.waiting import until
 
@@ -32,11 +33,16 @@ from springline.store.tokens import TokenStore
 
 LATENCY_MS: Final = 20
 #: From the first request to the kill, and from the first one of the successor to the end.
-BEFORE_SECONDS: Final = 30.0
-AFTER_SECONDS: Final = 36.0
+BEFORE_SECONDS: Final = 28.0
+AFTER_SECONDS: Final = 34.0
 DELIVERED_WITHIN_SECONDS: Final = 2.0
+#: Where others use more of the machine than this, requests start late: never too many is judged all the same, of the
+#: rest only that it is not far off.
+BUSY_CORES: Final = 0.5
+WHILE_BUSY: Final = 0.9
 #: From the kill to the successor's first requests: it looks every two seconds, and waits a short window out.
 TAKEN_OVER_WITHIN_SECONDS: Final = 8.0
+CAUGHT_UP_SECONDS: Final = 12.0
 USED_AT_LEAST: Final = 0.95
 #: A successor may count this part of a long window as used that was not.
 LOST_AT_TAKEOVER: Final = 0.05
@@ -102,6 +108,7 @@ async def test_never_more_and_nearly_all(postgres: TestPostgres, database: Datab
         accounts = await make_accounts(database, sandbox)
         await sandbox.control("POST", "/latency", {"ms": LATENCY_MS})
         await sandbox.control("POST", "/faults", {"kind": "status", "match": {"every": 41}})
+        used_at_start, own_at_start = used_seconds(), own_seconds(postgres)
         settings = settings_for(await database.fetch_value("SELECT current_database()"), postgres, url)
 
         first = await place.start("worker", settings=settings, data_dir=place.folder / "first")
@@ -126,40 +133,67 @@ async def test_never_more_and_nearly_all(postgres: TestPostgres, database: Datab
             every=0.2,
         )
         taken_over_at = time.monotonic()
-        await asyncio.sleep(3.0)  # the changes are measured again when all three go on
+        # What changed lately is read once more by a successor: new changes are measured when that is done.
+        await asyncio.sleep(CAUGHT_UP_SECONDS)
         await watch_changes(sandbox, api, accounts, until_at=taken_over_at + AFTER_SECONDS)
         for task in asked:
             task.cancel()
         await asyncio.gather(*asked, return_exceptions=True)
         times = {account.name: await sandbox.arrivals(account.name) for account in accounts}
+        others = used_seconds() - used_at_start - (own_seconds(postgres) - own_at_start)
+        busy_cores = others / (time.monotonic() - began)
         await second.terminate()
 
+    print(f"\nothers used {busy_cores:.1f} cores", end="")
+    share = USED_AT_LEAST if busy_cores <= BUSY_CORES else WHILE_BUSY
+    seconds = DELIVERED_WITHIN_SECONDS * (1.0 if busy_cores <= BUSY_CORES else 2.0)
     print(f"\n{'limit':>9} {'most':>5} {'before':>7} {'after':>7} {'asked':>6} {'slowest change':>15} {'gap':>6}")
-    judged = [judge(account, times[account.name], began=began, killed_at=killed_at) for account in accounts]
-    assert not any(judged), judged
+    wrong = []
+    for account in accounts:
+        seen = look_at(account, times[account.name], began=began, killed_at=killed_at)
+        wrong += judge(account, seen, share=share, seconds=seconds)
+    assert not wrong
 
 
-def judge(account: Account, times: Sequence[float], *, began: float, killed_at: float) -> list[str]:
-    """Prints a line of the table, and returns what is wrong."""
+class Seen(NamedTuple):
+    """What the arrivals show. `after` includes what a takeover may count as used that was not."""
+
+    most: int
+    before: float
+    after: float
+
+
+def look_at(account: Account, times: Sequence[float], *, began: float, killed_at: float) -> Seen:
+    """Prints a line of the table."""
     limit = account.limit
     most = most_in_a_window(times, limit.interval * SHARE_OF_INTERVAL)
     before = used(account, [at for at in times if began <= at < killed_at])
     gap = min(at for at in times if at > killed_at + 0.2) - killed_at
     rest = [at for at in times if at > killed_at + gap]
     lost = LOST_AT_TAKEOVER * limit.allowed_requests if limit.interval > 10 else 0.0
-    after = used(account, rest, lost=lost)
     print(
         f"{limit.allowed_requests:>5}/{limit.interval:g}s {most:>5} {before:>7.1%} {used(account, rest):>7.1%}"
         f" {account.proxied:>6} {max(account.delays):>13.2f} s {gap:>4.1f} s"
     )
+    return Seen(most, before, used(account, rest, lost=lost))
+
+
+def judge(account: Account, seen: Seen, *, share: float, seconds: float) -> list[str]:
     wrong = {
-        "more than allowed": most > limit.allowed_requests,
-        "left unused before the kill": before < USED_AT_LEAST,
-        "left unused after it": after < USED_AT_LEAST,
+        "more than allowed": seen.most > account.limit.allowed_requests,
+        "left unused before the kill": seen.before < share,
+        "left unused after it": seen.after < share,
         "asked for too little": account.proxied < 10,
-        "a change came late": max(account.delays) > DELIVERED_WITHIN_SECONDS,
+        "a change came late": max(account.delays) > seconds,
     }
     return [f"{account.name}: {what}" for what, is_so in wrong.items() if is_so]
+
+
+def own_seconds(postgres: TestPostgres) -> float:
+    """Processor time of this test, of all that it started, and of its PostgreSQL."""
+    me = psutil.Process()
+    processes = {me, *me.children(recursive=True), *postgres_processes(postgres.folder)}
+    return sum(sum(process.cpu_times()[:4]) for process in processes)
 
 
 def used(account: Account, times: Sequence[float], *, lost: float = 0.0) -> float:

@@ -1,6 +1,7 @@
 """The commands of three in the morning: why, explain, holds, history, events, pending, dead letters, backfills."""
 
 import json
+import urllib.request
 from typing import Any
 
 import pytest
@@ -132,3 +133,28 @@ def test_collections_of_a_credential(cli: Cli) -> None:
     assert cli.value("collections", "list", credential)["data"][0]["fields"]
     assert "status     succeeded" in cli.ok("collections", "refresh", credential)
     assert cli.value("collections", "refresh", credential)["status"] == "succeeded"
+
+
+def test_a_record_is_read_again_at_once(cli: Cli, springline_server: Served) -> None:
+    sync = backfilled(cli, "refreshed")
+    (first, second) = cli.value("events", "list", "--stream", "refreshed", "--limit", "2")["events"]
+    shown = cli.ok("records", "refresh", first["id"])
+    assert f"id           {first['id']}" in shown
+    # What no event reports is found as well.
+    control = f"{springline_server.stripe_url}/_sandbox/stripe/objects/customer"
+    body = json.dumps({"set": {"name": "refreshed"}, "events": False}).encode()
+    change = urllib.request.Request(f"{control}/{first['upstream_id']}", data=body, method="POST")
+    with urllib.request.urlopen(change) as response:
+        assert response.status == 200
+    refreshed = cli.value("records", "refresh", first["id"])
+    assert (refreshed["data"]["name"], refreshed["deleted"]) == ("refreshed", False)
+    assert refreshed["updated_idx"] > second["updated_idx"]
+    remove = urllib.request.Request(f"{control}/{second['upstream_id']}?events=false", method="DELETE")
+    with urllib.request.urlopen(remove) as response:
+        assert response.status == 200
+    assert cli.value("records", "refresh", second["id"])["deleted_reason"] == "upstream"
+    explained = json.loads(cli.ok("syncs", "explain", sync["id"]))
+    assert "refresh" in {request["work"] for request in explained["requests"]}
+    assert "no record has the id" in cli.fails("records", "refresh", UNKNOWN_ID)
+    cli.ok("syncs", "disable", sync["id"])
+    assert "is disabled; set its status to `active`" in cli.fails("records", "refresh", first["id"])

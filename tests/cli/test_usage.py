@@ -15,6 +15,7 @@ COMMANDS = [
     "serve",
     "streams",
     "credentials",
+    "collections",
     "oauth-apps",
     "syncs",
     "consumers",

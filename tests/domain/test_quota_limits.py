@@ -157,6 +157,19 @@ def test_a_limit_that_is_configured_anew_records_what_nobody_knows_of() -> None:
     assert not limit.lacks_block(2.0)
 
 
+def test_what_runs_under_the_limit_before_counts_at_once() -> None:
+    former = Limit("limit", 100, 1.0, max_concurrent=2)
+    running = [take(former, 0.0), take(former, 0.0)]
+    limit = Limit("limit", 50, 1.0, max_concurrent=2)
+    limit.follow(former, 0.1)
+    assert limit.free_at(0.1, bulk=False) == float("inf")
+    running[0].end(0.2)
+    take(limit, 0.2)
+    assert limit.free_at(0.2, bulk=False) == float("inf")
+    running[1].end(0.3)
+    assert limit.free_at(0.3, bulk=False) == 0.3
+
+
 def test_a_short_window_is_waited_out() -> None:
     limit = Limit("limit", 5, WAITED_OUT_SECONDS, recorded=True)
     assert not limit.is_recorded

@@ -203,6 +203,7 @@ async def test_ahead_of_its_end_a_token_is_renewed_once_and_nobody_waits(account
         await account.time_passes(timedelta(minutes=54))
         assert [await each.renew_due() for each in rounds] == [0, 0]
         await account.time_passes(timedelta(minutes=2))
+        seen = (await account.row())["version"]
         # Renewed while it lives, with the old one in use until the new one is there.
         side.open.clear()
         side.asked.clear()
@@ -212,8 +213,12 @@ async def test_ahead_of_its_end_a_token_is_renewed_once_and_nobody_waits(account
         side.open.set()
         assert sum(await renewing) == 1
         second = await account.token(two)
-    assert second != first
-    assert side.asked_times == 2
+        assert second != first
+        assert side.asked_times == 2
+        # A round that had seen the old one does not renew the new one.
+        late = DueGrant(account.credential.org_id, account.credential.credential_id, "hub", "hub_app", seen)
+        assert not await one.grants.renew(late, provider=HUB, kind=HUB_APP)
+        assert side.asked_times == 2
     # What another worker runs is renewed by that one, and what nobody runs when it is needed.
     async with account.process() as other:
         await account.time_passes(timedelta(minutes=56))
@@ -222,10 +227,11 @@ async def test_ahead_of_its_end_a_token_is_renewed_once_and_nobody_waits(account
 
 
 async def test_a_passing_fault_costs_nothing_while_the_token_lives(account: Account, side: HubSide) -> None:
-    due = DueGrant(account.credential.org_id, account.credential.credential_id, "hub", "hub_app")
     async with account.process() as process:
         first = await account.token(process)
         await account.time_passes(timedelta(minutes=56))
+        ours = account.credential
+        due = DueGrant(ours.org_id, ours.credential_id, "hub", "hub_app", (await account.row())["version"])
         side.failing = [503]
         assert not await process.grants.renew(due, provider=HUB, kind=HUB_APP)
         assert await account.token(process) == first

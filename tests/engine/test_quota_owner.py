@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+import msgspec
 import pytest
 from tests.engine.test_quota_windows import SHARE_OF_INTERVAL, most_in_a_window
 from tests.support.driven import working
@@ -17,8 +18,8 @@ from springline.engine.connect import CredentialCheck, Unverifiable, Verified
 from springline.engine.fetch import HttpClient
 from springline.engine.owners import Owners
 from springline.engine.permits import BorrowedPermit, Permits
-from springline.engine.quota_owner import QuotaOwner
-from springline.engine.quotas import Priority, SyncQuota
+from springline.engine.quota_owner import QuotaOwner, SnapshotQuestion
+from springline.engine.quotas import Priority, QuotaSnapshot, SyncQuota
 from springline.engine.wakeups import Wakeups
 from springline.providers.registry import PROVIDERS
 from springline.providers.vocabulary import RateLimit, Request
@@ -338,6 +339,20 @@ async def test_trying_a_stored_credential_draws_on_its_quota(
                 assert isinstance(await check(stripe, kind, properties, credential_no=number), Unverifiable)
     finally:
         await client.close()
+
+
+async def test_another_process_sees_how_the_quota_stands(database: Database, maker: Maker) -> None:
+    made = await maker.sync(epoch=0, rate_limit=A_MINUTE)
+    async with holder(database, published_limits=True) as owner, holder(database) as other:
+        await owner.take_over()
+        await use(await owner.quota(made), 2, Priority.poll)
+        number = await credential_no(database, made)
+        for side in (owner, other):
+            answer = await side.owners.ask(number, SnapshotQuestion(), timeout_seconds=5)
+            windows = {each.name: each for each in msgspec.json.decode(answer, type=QuotaSnapshot).windows}
+            assert windows[f"sync:{made.sync_no}"].used_by == {"poll": 2}
+            assert windows[f"credential:{number}/account"].used == 2
+            assert windows[f"credential:{number}/endpoint GET customers"].used == 2
 
 
 async def test_who_lost_the_lease_lends_nothing(database: Database, maker: Maker) -> None:

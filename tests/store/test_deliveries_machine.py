@@ -142,6 +142,13 @@ class DeliveryMachine(RuleBasedStateMachine):
                 if it.required.get(token.record_no) == token.idx:
                     del it.required[token.record_no]
 
+    @rule(reader=st.integers(0, 1))
+    def give_up(self, reader: int) -> None:
+        it = self.readers[reader]
+        for token in self._settle("term", it, self._some_tokens(it, 0.3)):
+            if not it.out.pop(token.record_no).held:
+                it.acked[token.record_no] = max(token.idx, it.acked.get(token.record_no, 0))
+
     @rule(reader=st.integers(0, 1), share=st.sampled_from([0.3, 1.0]), delay_us=st.sampled_from([None, 0, 600_000_000]))
     def nack(self, reader: int, share: float, delay_us: int | None) -> None:
         it = self.readers[reader]
@@ -313,7 +320,9 @@ class DeliveryMachine(RuleBasedStateMachine):
         accepted = []
         for token in tokens:
             settled = self._run(
-                self.store.settle(verb, self.made.stream_no, it.consumer_no, [token], delay_us=delay_us)
+                self.store.settle(
+                    verb, self.made.stream_no, it.consumer_no, [token], delay_us=delay_us, reason="given up"
+                )
             )
             assert settled is not None
             running = it.out.get(token.record_no)
@@ -344,12 +353,12 @@ class DeliveryMachine(RuleBasedStateMachine):
         """Records whose required version was given up."""
         rows = self._run(
             self.database.fetch(
-                "SELECT record_no, idx FROM dead_letters WHERE stream_no = $1 AND consumer_no = $2",
+                "SELECT record_no, idx, reason FROM dead_letters WHERE stream_no = $1 AND consumer_no = $2",
                 self.made.stream_no,
                 it.consumer_no,
             )
         )
-        assert it.max_deliver != -1 or not rows
+        assert it.max_deliver != -1 or {row["reason"] for row in rows} <= {"given up"}
         return {row["record_no"] for row in rows if it.required.get(row["record_no"]) == row["idx"]}
 
     def _position(self, it: Reader) -> int:

@@ -52,6 +52,11 @@ class TestPostgres:
         self._loop.close()
         shutil.rmtree(self._folder)
 
+    @property
+    def folder(self) -> Path:
+        """Where its data lies."""
+        return self._folder
+
     def connect_to(self, name: str) -> dict[str, Any]:
         """Keyword arguments of `asyncpg.connect`."""
         assert self._server is not None

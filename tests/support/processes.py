@@ -46,7 +46,7 @@ class Springline:
         #: Meanwhile, how many processor cores everything else on this machine used.
         self.busy_cores = float("nan")
         self._started_at = time.monotonic()
-        self._used_at_start = _used_seconds()
+        self._used_at_start = used_seconds()
         self._process = process
         self._out: list[str] = []
         self._err: list[str] = []
@@ -84,7 +84,7 @@ class Springline:
                 while not await _is_ready(session, self.url):  # noqa: ASYNC110 - only it knows
                     await asyncio.sleep(_POLL_SECONDS)
         self.ready_seconds = time.monotonic() - self._started_at
-        others = _used_seconds() - self._used_at_start - self._own_seconds()
+        others = used_seconds() - self._used_at_start - self._own_seconds()
         self.busy_cores = others / self.ready_seconds
         return self
 
@@ -278,7 +278,7 @@ def modes_above(path: Path) -> dict[Path, tuple[int, int, int]]:
     return found
 
 
-def _used_seconds() -> float:
+def used_seconds() -> float:
     """Processor time that the whole machine has used."""
     times = psutil.cpu_times()
     return times.user + times.nice + times.system

@@ -27,6 +27,7 @@ _METHODS: Final = {
     "incremental": "its updated (or created) time, from where the last look ended",
     "sweep": "a walk over everything, compared with what is stored",
     "parent": "a change of its parent tells, and the list is read again",
+    "ids": "a walk over ids only",
     "none": "not at all",
 }
 

@@ -27,6 +27,7 @@ MEANINGS: Final[dict[str, str]] = {
     "stream.in_use": "Syncs write to the stream, or records of a deleted one are still leaving it. "
     "Delete the syncs and try again.",
     "sync.not_found": "The organisation has no sync of this id, or it was deleted.",
+    "sync.not_running": "The sync is disabled or deleted, or no worker has taken it up yet.",
     "hold.not_found": "The sync has no hold of this id.",
     "hold.decided": "The hold was applied or discarded before; what was decided stays.",
     "credential.not_found": "The organisation has no credential of this id.",
@@ -41,6 +42,7 @@ MEANINGS: Final[dict[str, str]] = {
     "consumer.not_found": "The organisation has no consumer of this id.",
     "consumer.too_many_receivers": "More than 1,000 receivers wait on this consumer. Try again later.",
     "record.not_found": "The organisation has no record of this id.",
+    "record.unreadable": "The provider has no way to read one record of this collection; its lists are read as usual.",
     "collection.not_found": "There is no such collection.",
     "provider.not_found": "There is no provider of this name; `GET /v1/providers` lists them.",
     "provider.nonsense": "The provider answered something that makes no sense. Try again later.",

@@ -1,6 +1,6 @@
 """What the endpoints need; put together by the composition."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from springline.engine.connect import CredentialVerifier
@@ -9,6 +9,7 @@ from springline.engine.events import EventLog
 from springline.engine.explain import Elsewhere, Explainer, Here, nobody_answers, runs_elsewhere
 from springline.engine.messages import RecordEncoder
 from springline.engine.processes import this_process
+from springline.engine.refreshes import Refreshed, RefreshQuestion, nobody_refreshes
 from springline.engine.wakeups import Wakeups
 from springline.metrics import Metrics
 from springline.providers.vocabulary import Provider
@@ -57,6 +58,7 @@ class Services:
     delivery_store: DeliveryStore
     holds: HoldStore
     explainer: Explainer
+    refresh: Callable[[int, RefreshQuestion], Awaitable[Refreshed]]
     verify_credential: CredentialVerifier
     wake_syncs: Callable[[], None]
     wake_maintenance: Callable[[], None]
@@ -77,9 +79,11 @@ class Services:
         metrics: Metrics | None = None,
         explain_here: Here = runs_elsewhere,
         explain_elsewhere: Elsewhere = nobody_answers,
+        refresh: Callable[[int, RefreshQuestion], Awaitable[Refreshed]] = nobody_refreshes,
     ) -> "Services":
         """The services over one database, with a store for each noun. `wakeups`: this process's, where it has some.
-        `explain_here` and `explain_elsewhere` ask the run of a sync in this process and in another."""
+        `explain_here` and `explain_elsewhere` ask the run of a sync in this process and in another;
+        `refresh` has a record read by the holder of a credential's lease."""
         records = RecordStore(database)
         holds = HoldStore(database)
         encoder = RecordEncoder(records)
@@ -107,6 +111,7 @@ class Services:
             delivery_store=delivery_store,
             holds=holds,
             explainer=Explainer(LeaseStore(database), holds, here=explain_here, elsewhere=explain_elsewhere),
+            refresh=refresh,
             verify_credential=verify_credential,
             wake_syncs=wake_syncs,
             wake_maintenance=wake_maintenance,

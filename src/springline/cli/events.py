@@ -11,7 +11,7 @@ from springline.cli.remote import ask
 
 if TYPE_CHECKING:
     from springline.client import SpringlineClient
-    from springline.client.objects import Event, Events
+    from springline.client.objects import Event, Events, Record
 
 
 @click.group()
@@ -60,7 +60,18 @@ def records() -> None:
 @json_option
 def show_record(record: str, as_json: bool) -> None:
     """The newest version of a record, by its id in Springline."""
-    found = ask(lambda springline: springline.records.get(record))
+    _show_one(ask(lambda springline: springline.records.get(record)), as_json=as_json)
+
+
+@records.command("refresh")
+@click.argument("record")
+@json_option
+def refresh_record(record: str, as_json: bool) -> None:
+    """Reads a record again at its provider, at once, by its id in Springline."""
+    _show_one(ask(lambda springline: springline.records.refresh(record)), as_json=as_json)
+
+
+def _show_one(found: "Record", *, as_json: bool) -> None:
     if as_json:
         print_json(found.raw)
         return

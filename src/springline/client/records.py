@@ -24,6 +24,10 @@ class RecordReads:
         """What happened to it, newest first, as far as the stream keeps it."""
         return await self._connection.listing(f"/v1/records/{segment(record_id)}/history", Event)
 
+    async def refresh(self, record_id: str) -> Record:
+        """Has it read again at its provider, at once; the record as it is then."""
+        return await self._connection.post(f"/v1/records/{segment(record_id)}/refresh", {}, Record)
+
     async def read(
         self,
         *,

@@ -7,7 +7,7 @@ from typing import Self, TypeVar
 import msgspec
 
 State = TypeVar("State", bound=msgspec.Struct)
-_OF_COLLECTION = re.compile(r"(?:backfill|poll|sweep):(?P<collection_id>\w+:\w+):(?P<generation>\d+)(?::|$)")
+_OF_COLLECTION = re.compile(r"(?:backfill|poll|ids|sweep):(?P<collection_id>\w+:\w+):(?P<generation>\d+)(?::|$)")
 
 
 class ListPlace(msgspec.Struct, kw_only=True):
@@ -99,6 +99,11 @@ def backfill_name(collection_id: str, generation: int) -> str:
 def poll_name(collection_id: str, generation: int) -> str:
     """The checkpoint of how far a collection's changes were read."""
     return f"poll:{collection_id}:{generation}"
+
+
+def ids_name(collection_id: str, generation: int) -> str:
+    """The checkpoint of a walk over a collection's ids."""
+    return f"ids:{collection_id}:{generation}"
 
 
 def sweep_name(collection_id: str, generation: int) -> str:

@@ -80,7 +80,9 @@ class Limit:
         self.described = allowed
         self.interval = interval
         self.max_concurrent = max_concurrent
+        #: Requests under way that draw on it; those of one that it follows run out there.
         self.running = 0
+        self._former: Limit | None = None
         self.closed_until = float("-inf")
         self.closed_because = ""
         self._window: Window | None = make_window(allowed, interval) if allowed else None
@@ -116,7 +118,7 @@ class Limit:
 
     def free_at(self, now: float, *, bulk: bool, cost: int = 1) -> float:
         """When a request may start; infinity while that depends on requests under way or on what is to be recorded."""
-        if self.max_concurrent and self.running >= self.max_concurrent:
+        if self.max_concurrent and self.running + self._running_before() >= self.max_concurrent:
             return NEVER
         at = max(now, self.closed_until)
         if self._window is None:
@@ -185,6 +187,15 @@ class Limit:
         elif taken is not None and taken.block_no == self._block_no:
             self._block_left += cost
 
+    def _running_before(self) -> int:
+        """Requests under way that began under the limit that this one follows."""
+        if self._former is None:
+            return 0
+        running = self._former.running + self._former._running_before()
+        if not running:
+            self._former = None
+        return running
+
     def used(self, now: float) -> int:
         """Units that the running window holds."""
         return self._window.used(now) if self._window is not None else 0
@@ -231,6 +242,7 @@ class Limit:
     def follow(self, former: "Limit", now: float) -> None:
         """The limit was configured anew: what was started under the old one counts under this one, and what the
         database does not know of is recorded before anything else starts."""
+        self._former = former
         self.assume_used(former.used(now), now)
         self.close(former.closed_until, former.closed_because)
         if self.is_recorded:

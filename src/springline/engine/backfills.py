@@ -90,6 +90,7 @@ class BackfillWalk:
     async def _follow(self, parent: ChangedParent) -> None:
         """One parent's turn. It is done when this returns, and saved with the next page that is."""
         if parent.partition is None:
+            self._part.unread.pop(parent.parent_id, None)
             await self._let_children_go(parent.record_no)
         elif parent.record_no > self.state.parents_to or parent.record_no == self.state.parent_no:
             async with self._faults.of(parent.partition):

@@ -152,8 +152,8 @@ class Grants:
     async def renew(self, due: DueGrant, *, provider: Provider, kind: CredentialKind) -> bool:
         """Obtains a token in place of one that lives; False: it could not be had now, and the old one stays."""
         held = await self._store.get(due.org_id, due.credential_id)
-        if held is None:
-            return False
+        if held is None or held.version != due.version:
+            return False  # somebody has just renewed it
         failed = await self._obtain(due.org_id, due.credential_id, held, provider=provider, kind=kind)
         renewed = await self._store.get(due.org_id, due.credential_id)
         return failed is None and renewed is not None and renewed.version != held.version

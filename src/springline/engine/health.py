@@ -8,6 +8,7 @@ from typing import Final
 from springline import telemetry
 from springline.domain.health import PartHealth, PartStatus, SyncHealth, sync_health, worst
 from springline.domain.syncs import CollectionProgress
+from springline.engine.activities import as_sentence
 from springline.engine.session import CollectionSession, SyncSession
 from springline.store.database import UNAVAILABLE
 from springline.store.leases import LeaseStore
@@ -89,7 +90,8 @@ class Observations:
         collections = {}
         for collection_id, part in self._session.collections.items():
             said = self._notes.of(collection_id, otherwise=fine)
-            notes = list(_standing_notes(part))
+            # That it is not permitted at all has been said.
+            notes = list(_standing_notes(part, with_unread=said.status != "error"))
             if notes:
                 status: PartStatus = "warn" if said.status == "ok" else said.status
                 said = PartHealth(status=status, notes=(*said.notes, *notes), time=said.time)
@@ -123,7 +125,7 @@ class Observations:
         )
 
 
-def _standing_notes(part: CollectionSession) -> Iterator[str]:
+def _standing_notes(part: CollectionSession, *, with_unread: bool) -> Iterator[str]:
     """What is to be said of a collection for as long as it is so."""
     held, last_reason = part.held
     if held:
@@ -134,11 +136,11 @@ def _standing_notes(part: CollectionSession) -> Iterator[str]:
     held_deletions = [each for each in part.held_deletions.values() if each.status == "held"]
     for each in held_deletions[:_MOST_NAMED]:
         yield f"Deletions are held: {each.reason}. Look at the sync's holds, then apply or discard them."
-    if part.unread:
+    if part.unread and with_unread:
         named = ", ".join(list(part.unread)[:_MOST_NAMED])
         words = next(iter(part.unread.values()))
         yield (
-            f"What belongs to {len(part.unread)} of its parents cannot be read ({named}): {words}. "
+            f"What belongs to {len(part.unread)} of its parents cannot be read ({named}): {as_sentence(words)} "
             "It is tried again by each sweep; the others go on."
         )
 

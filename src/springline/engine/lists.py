@@ -13,8 +13,8 @@ from springline.engine.partitions import WHOLE, Partition, fill
 from springline.engine.quotas import Priority
 from springline.engine.record_writes import Reading
 from springline.engine.session import CollectionSession, SyncSession
-from springline.providers.pages import ParsedPage
-from springline.providers.vocabulary import CursorById, OneObject, Request, TimeBound
+from springline.providers.pages import PageParser, ParsedPage
+from springline.providers.vocabulary import CursorById, ListEndpoint, OneObject, Request, TimeBound
 
 #: So many empty pages in a row that say that more follows lead nowhere.
 MOST_EMPTY_PAGES: Final = 10
@@ -33,7 +33,8 @@ class ListPage(NamedTuple):
 
 
 class ListReader:
-    """Reads the list of one partition. `bounds`: what narrows it (query parameters); `size`: records per page."""
+    """Reads the list of one partition. `bounds`: what narrows it (query parameters); `size`: records per page; `ids`:
+    the list of the collection's ids instead of that of its records."""
 
     def __init__(
         self,
@@ -44,9 +45,12 @@ class ListReader:
         priority: Priority,
         bounds: tuple[tuple[str, str], ...] = (),
         size: int | None = None,
+        ids: ListEndpoint | None = None,
     ) -> None:
         self._session = session
         self._part = part
+        self._listing = ids or part.listing
+        self._parser = part.parser if ids is None else PageParser(part.collection, ids)
         self._partition = partition
         self._priority = priority
         self._bounds = bounds
@@ -57,7 +61,7 @@ class ListReader:
 
     def request(self, place: ListPlace, *, etag: str | None = None) -> Request:
         """The request for the page at a place."""
-        listing = self._part.listing
+        listing = self._listing
         answers = listing.empty_statuses
         headers = listing.headers
         if etag is not None:
@@ -87,14 +91,14 @@ class ListReader:
         answer = await self._session.fetcher.fetch(self.request(place, etag=etag), self._priority)
         if answer.status == _NOT_MODIFIED:
             return ListPage(ParsedPage([], [], None), reading, etag, is_unmodified=True)
-        parsed = self._part.parser.parse_page(answer, within=self._partition.within)
+        parsed = self._parser.parse_page(answer, within=self._partition.within)
         parsed = parsed._replace(next_cursor=self._relative(parsed.next_cursor))
         self._look_for_loops(parsed, place)
         return ListPage(parsed, reading, answer.headers.get("etag"), is_unmodified=False)
 
     def _relative(self, cursor: str | None) -> str | None:
         """The address of a next page without the provider's own: what carries a credential goes nowhere else."""
-        if cursor is None or isinstance(self._part.listing.pagination, CursorById):
+        if cursor is None or isinstance(self._listing.pagination, CursorById):
             return cursor
         base = URL(self._session.fetcher.base_url, encoded=True)
         url = base.join(URL(cursor, encoded=True))

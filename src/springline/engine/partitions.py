@@ -40,6 +40,7 @@ class ChangedParent(NamedTuple):
 
     idx: int
     record_no: int
+    parent_id: str
     partition: Partition | None
 
 
@@ -91,6 +92,7 @@ class Partitions:
             ChangedParent(
                 change.record.idx,
                 change.record.record_no,
+                change.record.upstream_id,
                 None if change.is_gone else await self._partition(of, change.record),
             )
             for change in rows
@@ -174,7 +176,7 @@ def _wanted_fields(provider: Provider) -> dict[str, set[str]]:
     """By collection: the fields that paths of any collection name of it."""
     wanted: dict[str, set[str]] = {}
     for collection in provider.collections:
-        listings = (collection.listing, *collection.listing_by_kind.values())
+        listings = collection.listings
         paths = [listing.path for listing in listings]
         if collection.read is not None:
             paths.append(collection.read.path)

@@ -85,11 +85,10 @@ class IncrementalPoll:
         self.due_at = time.monotonic() + interval
 
     def _affordable_interval(self) -> float:
-        limit = self._session.quota.limit
         polled = [part for part in self._session.collections.values() if part.collection.incremental is not None]
         is_backfilling = any(part.phase == "backfill" for part in self._session.collections.values())
         share = (BACKFILL_POLL_SHARE if is_backfilling else POLL_SHARE) / len(polled)
-        return self._requests_a_round * limit.interval / limit.allowed_requests / share
+        return self._requests_a_round * self._session.quota.seconds_per_request / share
 
     async def _take_cutoff(self) -> None:
         """By the server's own clock; any answer tells it."""

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final, Protocol
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -25,6 +26,10 @@ from springline.store.owners import OwnerStore
 from springline.store.quotas import HeldCredential, QuotaStore
 
 _LEASE_LOOK_SECONDS: Final = 0.2
+
+
+class SnapshotQuestion(msgspec.Struct, frozen=True, kw_only=True, tag="quota_snapshot"):
+    """How does the credential's quota stand? Answered by a `QuotaSnapshot` as JSON."""
 
 
 class Lease(Protocol):
@@ -81,8 +86,10 @@ class QuotaOwner:
         self._held: dict[int, _Held] = {}
         self._apps: dict[uuid.UUID, tuple[Ledger, ProviderLimits]] = {}
         self._loans = Loans()
-        self._opening = asyncio.Lock()
+        #: One opens a credential's quota at a time.
+        self._opening: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
         owners.handle(PermitQuestion, self._lend)
+        owners.handle(SnapshotQuestion, self._show)
 
     def follow(self, lease: Lease) -> None:
         """The worker whose leases these are."""
@@ -99,7 +106,7 @@ class QuotaOwner:
     async def sync_quota(self, sync: LeasedSync) -> SyncQuota:
         """The sync's quota: kept over a change of configuration, worked out anew after a takeover. Raises
         OwnerUnavailable if the lease was lost meanwhile."""
-        async with self._opening:
+        async with self._lock(sync.credential_no):
             held = await self._hold(sync.credential_no, epoch=sync.lease_epoch)
             limit = RateLimit(**sync.rate_limit)
             known = held.syncs.get(sync.sync_no)
@@ -145,6 +152,9 @@ class QuotaOwner:
         return self._held[credential_no].quota.snapshot() if self.holds(credential_no) else None
 
     # opening ----------------------------------------------------------------------------------------
+
+    def _lock(self, credential_no: int) -> asyncio.Lock:
+        return self._opening.setdefault(credential_no, asyncio.Lock())
 
     async def _hold(self, credential_no: int, *, epoch: int | None = None) -> _Held:
         """The quota of a credential whose lease is ours, opened if need be. Raises OwnerUnavailable if it is not."""
@@ -237,13 +247,18 @@ class QuotaOwner:
                 limit.assume_used(block.starts, now - (blocks[number].age_seconds if number < len(blocks) else 0.0))
             limit.follow_holder(now)
 
+    async def _show(self, credential_no: int, question: SnapshotQuestion, question_no: int | None) -> Reply:
+        async with self._lock(credential_no):
+            held = await self._hold(credential_no)
+        return Reply(msgspec.json.encode(held.quota.snapshot()))
+
     # permits for others -------------------------------------------------------------------------------
 
     async def own(self, credential_no: int, sync: InNameOf | None) -> CredentialQuota | None:
         """The credential's quota, ready for requests in the name of this sync; None: it is not ours."""
         if not self.holds(credential_no):
             return None
-        async with self._opening:
+        async with self._lock(credential_no):
             try:
                 return (await self._hold_for(credential_no, sync)).quota
             except OwnerUnavailable:
@@ -269,7 +284,7 @@ class QuotaOwner:
     async def _lend(self, credential_no: int, question: PermitQuestion, question_no: int | None) -> Reply:
         if question_no is None:
             raise OwnerUnavailable("the quota is that of this process: nothing is lent")
-        async with self._opening:
+        async with self._lock(credential_no):
             held = await self._hold_for(credential_no, question.sync)
         ledger = held.quota.ledger
         start = await held.quota.take(question.priority, question.request, sync_no=question.sync_no)

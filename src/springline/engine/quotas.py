@@ -74,6 +74,9 @@ class Permit:
                     limit.slow_down(now, reading.after_seconds, because=reading.because, started_at=self._start.at)
                 else:
                     limit.learn(Observed(reading.remaining, reading.reset_seconds, reading.allowed_requests), now)
+                    # A refusal because nothing is left closes this limit, and no other.
+                    nothing_left = reading.remaining is not None and reading.remaining <= 0
+                    self._was_slowed = self._was_slowed or (nothing_left and limit.allowed > 0)
 
     def slow_down(self, seconds: float | None, because: str) -> None:
         """The provider says that it is too much; where no reading said of what, nothing of this credential starts for
@@ -93,13 +96,20 @@ class ProviderLimits:
 
     def __init__(self, windows: Sequence[LimitWindow], *, owner: str, recorded: bool) -> None:
         self._windows = [
-            (window, re.compile(window.path) if window.path is not None else None, dict(window.costs))
+            (
+                window,
+                re.compile(window.path) if window.path is not None else None,
+                dict(window.costs),
+                frozenset(window.uncounted_statuses),
+            )
             for window in windows
         ]
         self._owner = owner
         self._recorded = recorded
         self._fixed = {
-            window.name: self._make(window) for window, pattern, _ in self._windows if not pattern or not pattern.groups
+            window.name: self._make(window)
+            for window, pattern, *_ in self._windows
+            if not pattern or not pattern.groups
         }
         self._endpoints: dict[tuple[str, ...], Limit] = {}
         self._followed_at: float | None = None
@@ -115,7 +125,7 @@ class ProviderLimits:
 
     def draws(self, request: Request, now: float) -> Iterable[Draw]:
         """What a request takes."""
-        for window, pattern, costs in self._windows:
+        for window, pattern, costs, uncounted in self._windows:
             endpoint: tuple[str, ...] = ()
             if pattern is not None:
                 match = pattern.fullmatch(request.path)
@@ -123,8 +133,7 @@ class ProviderLimits:
                     continue
                 endpoint = tuple(text or "" for text in match.groups())
             limit = self._endpoint(window, (request.method, *endpoint), now) if endpoint else self._fixed[window.name]
-            cost = costs.get(request.method, 1)
-            yield Draw(limit, cost, frozenset(window.uncounted_statuses))
+            yield Draw(limit, costs.get(request.method, 1), uncounted)
 
     def follow_at_endpoints(self, now: float) -> None:
         """Somebody held the limits of single endpoints until now, whichever they are."""
@@ -140,7 +149,7 @@ class ProviderLimits:
                     for known, each in self._endpoints.items()
                     if each.running or each.used(now) or each.shut_until(now)
                 }
-            limit = self._endpoints[key] = self._make(window, " ".join(endpoint))
+            limit = self._endpoints[key] = self._make(window, " ".join(part for part in endpoint if part))
             if self._followed_at is not None and now < self._followed_at + 2 * window.interval:
                 limit.follow_holder(self._followed_at)
         return limit

@@ -163,6 +163,11 @@ class RecordWriter:
         known = await self._store.known_prints(self.writer.stream_no, [(source_no, key) for key in upstream_ids])
         return [upstream_ids[place] for place, stored in known.items() if not stored.deleted]
 
+    async def live_numbers(self, source_no: int, upstream_ids: Sequence[str]) -> dict[str, int]:
+        """The record numbers of those that are stored and not deleted."""
+        known = await self._store.known_prints(self.writer.stream_no, [(source_no, key) for key in upstream_ids])
+        return {upstream_ids[place]: stored.record_no for place, stored in known.items() if not stored.deleted}
+
     async def hold(self, source_no: int, rejected: Sequence[RejectedRecord]) -> None:
         """Keeps back pieces of a page that are no records; the same bytes are held once."""
         for piece in rejected:

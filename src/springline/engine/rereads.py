@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from springline.domain.errors import NotFound, NotPermitted, ProviderBroken, RequestRejected
+from springline.domain.errors import Moved, NotFound, NotPermitted, ProviderBroken, RequestRejected
 from springline.domain.records import DetectedBy, Evidence, PageRecord, RejectedRecord
 from springline.engine.lists import read_first
 from springline.engine.partitions import WHOLE, Partition, decode_record, fill, names_record_fields
@@ -203,6 +203,10 @@ class Rereader:
         part.requests += 1
         try:
             answer = await self._session.fetcher.fetch(request, priority)
+        except Moved as error:
+            # To another address below the same parent: that was renamed, and the record is there.
+            is_renamed = target.partition.parent_id in (error.location or "").split("/")
+            return _Present() if is_renamed else _Gone(said_so=False)
         except NotFound:
             return _Gone(said_so=False)
         record = part.parser.parse_record(answer.body, within=target.partition.within)

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from springline.domain.checkpoints import backfill_name, poll_name, sweep_name
+from springline.domain.checkpoints import backfill_name, ids_name, poll_name, sweep_name
 from springline.domain.records import DetectedBy, RejectedRecord
 from springline.engine.fetch import Fetcher
 from springline.engine.partitions import WHOLE, Lineage, Partition, Partitions, lineage
@@ -40,6 +40,7 @@ class CollectionSession:
         self.backfill_name = backfill_name(collection_id, source.generation)
         self.poll_name = poll_name(collection_id, source.generation)
         self.sweep_name = sweep_name(collection_id, source.generation)
+        self.ids_name = ids_name(collection_id, source.generation)
         self.parser = PageParser(collection, listing)
         self.phase = "backfill"
         self.records = 0

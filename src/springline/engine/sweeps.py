@@ -24,6 +24,7 @@ from springline.engine.partition_faults import PartitionFaults
 from springline.engine.partitions import WHOLE, Partition
 from springline.engine.quotas import Priority
 from springline.engine.session import CollectionSession, SyncSession
+from springline.providers.vocabulary import ListEndpoint
 
 #: Sweeps follow each other no closer than this …
 SHORTEST_PAUSE_SECONDS: Final = 5.0
@@ -79,9 +80,11 @@ class PartitionSweep:
         deletions: Deletions,
         pages: KnownPages,
         detected_by: DetectedBy,
+        ids: ListEndpoint | None = None,
     ) -> None:
         self._session = session
         self._part = part
+        self._ids = ids
         self.partition = partition
         self._deletions = deletions
         self._pages = pages
@@ -100,6 +103,8 @@ class PartitionSweep:
         if not self._is_walked:
             await self._walk(on_page)
             self._is_walked = True
+        if self._part.collection.detection.deletes == ("none",):
+            return  # leaving the list says nothing of a record
         try:
             walked = Walked(self.first_as_of, self.seen, self.met)
             await self._deletions.settle(self.partition, walked, self._detected_by)
@@ -109,11 +114,12 @@ class PartitionSweep:
 
     async def _walk(self, on_page: OnPage | None) -> None:
         priority = Priority.sweep if self._detected_by is DetectedBy.sweep else Priority.urgent
-        bounds = age_bound(self._session, self._part)
-        reader = ListReader(self._session, self._part, self.partition, priority=priority, bounds=bounds)
+        bounds = age_bound(self._session, self._part) if self._ids is None else ()
+        reader = ListReader(self._session, self._part, self.partition, priority=priority, bounds=bounds, ids=self._ids)
+        read_page = self._read_page if self._ids is None else self._read_ids
         while True:
             try:
-                next_cursor = await self._read_page(reader)
+                next_cursor = await read_page(reader)
             except CursorLost:
                 # What this walk has seen stays seen.
                 self.place = place_without_cursor(self.place, self._part)
@@ -153,6 +159,19 @@ class PartitionSweep:
         self.place = place_after(self.place, page.parsed)
         return page.parsed.next_cursor
 
+    async def _read_ids(self, reader: ListReader) -> str | None:
+        """Reads the page of ids at the place; those that are not stored are read by id. Returns where it leads."""
+        page = (await reader.read(self.place)).parsed
+        keys = [record.upstream_id for record in page.records]
+        known = await self._session.records.live_numbers(self._part.source_no, keys)
+        self._see(array("q", known.values()))
+        self._meet(len(keys))
+        unknown = [key for key in keys if key not in known]
+        if unknown:
+            await self._session.reread(self._part, unknown, self._detected_by)
+        self.place = place_after(self.place, page)
+        return page.next_cursor
+
     def _meet(self, records: int) -> None:
         self.met += records
         if records:
@@ -166,14 +185,17 @@ class PartitionSweep:
 
 
 class SweepWalk:
-    """The sweep of one collection, partition after partition. One that is broken off is taken up where it stood, also
-    by another process: what was seen is saved with the place (I1)."""
+    """The sweep of one collection, partition after partition; with `ids` over its list of ids. One that is broken off
+    is taken up where it stood, also by another process: what was seen is saved with the place (I1)."""
 
-    def __init__(self, session: SyncSession, part: CollectionSession, deletions: Deletions) -> None:
+    def __init__(
+        self, session: SyncSession, part: CollectionSession, deletions: Deletions, *, ids: ListEndpoint | None = None
+    ) -> None:
         self._session = session
         self._part = part
         self._deletions = deletions
-        self._name = part.sweep_name
+        self._ids = ids
+        self._name = part.sweep_name if ids is None else part.ids_name
         self._pages = KnownPages()
         self._faults = PartitionFaults(session, part)
         self._after = ""
@@ -187,8 +209,9 @@ class SweepWalk:
         self._find_saved()
         self.due_at = time.monotonic() + SHORTEST_PAUSE_SECONDS
         state = decode(session.checkpoints.get(self._name), SweepState)
-        part.last_sweep_at = state.completed_at if state else None
-        self._saved_at = part.last_sweep_at or 0.0
+        self._saved_at = state.completed_at if state else 0.0
+        if ids is None:
+            part.last_sweep_at = state.completed_at if state else None
 
     async def run(self) -> None:
         """Walks to the end, then reads by id what was not seen. Raises the errors of `domain.errors`."""
@@ -253,6 +276,7 @@ class SweepWalk:
                 deletions=self._deletions,
                 pages=self._pages,
                 detected_by=DetectedBy.sweep,
+                ids=self._ids,
             )
         await self._current.run(self._after_page)
         self._current = None
@@ -265,7 +289,9 @@ class SweepWalk:
         now = time.monotonic()
         self._is_under_way = False
         self._after = ""
-        self._part.last_sweep_at = time.time()
+        completed_at = time.time()
+        if self._ids is None:
+            self._part.last_sweep_at = completed_at
         ended: dict[str, bytes | None] = {seen_name(self._name, number): None for number in self._pieces_saved}
         if place_name(self._name) in self._session.checkpoints or ended:
             ended[place_name(self._name)] = None
@@ -273,9 +299,9 @@ class SweepWalk:
         quiet = now - self._part.changed_at
         pause = min(max(SHORTEST_PAUSE_SECONDS, QUIET_SHARE * quiet), LONGEST_PAUSE_SECONDS)
         self.due_at = now + max(pause, REST_FACTOR * self._took)
-        if self._part.last_sweep_at - self._saved_at > LONGEST_PAUSE_SECONDS:
-            self._saved_at = self._part.last_sweep_at
-            ended[self._name] = encode(SweepState(completed_at=self._part.last_sweep_at))
+        if completed_at - self._saved_at > LONGEST_PAUSE_SECONDS:
+            self._saved_at = completed_at
+            ended[self._name] = encode(SweepState(completed_at=completed_at))
         if ended:
             await self._session.save(ended)
 
@@ -345,6 +371,7 @@ class SweepWalk:
             deletions=self._deletions,
             pages=self._pages,
             detected_by=DetectedBy.sweep,
+            ids=self._ids,
         )
         sweep.place, sweep.first_as_of, sweep.met = place, place.first_as_of, place.met
         sweep.seen.restore(pieces)

@@ -4,9 +4,8 @@ An idle sync has no task and no timer of its own: it tells the worker when it is
 """
 
 import asyncio
-import random
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Final
 
@@ -24,20 +23,17 @@ from springline.engine.health import CREDENTIAL, PROVIDER, Notes, Observations
 from springline.engine.partitions import Partition
 from springline.engine.polls import IncrementalPoll
 from springline.engine.record_writes import FencedOff
+from springline.engine.refreshes import Refreshed
 from springline.engine.request_log import CURRENT_WORK
 from springline.engine.rereads import Rereader
 from springline.engine.session import CollectionSession, SyncSession
 from springline.engine.sweeps import SweepWalk
+from springline.engine.works import Work, backoff_seconds, mending_seconds
 from springline.store.database import UNAVAILABLE
 from springline.store.leases import LeaseStore
 
 log = telemetry.logger("sync")
 
-#: A fault is met with growing pauses, up to this.
-LONGEST_BACKOFF_SECONDS: Final = 60.0
-#: A dead credential or a missing permission is tried again after this, then ever more rarely: someone may mend it.
-MENDED_AFTER_SECONDS: Final = 5.0
-MENDED_EVERY_SECONDS: Final = 300.0
 #: While the credential is dead, one work asks whether it lives again; the others follow so much later.
 _PROBE_SECONDS: Final = 2.0
 #: A sweep that takes longer does not hold up those of other collections.
@@ -46,29 +42,6 @@ _COUNTED_AT_MOST: Final = 100_000
 #: Children follow on a change of their parents so soon, and look by themselves so often.
 _FOLLOW_AFTER_SECONDS: Final = 0.2
 _FOLLOW_EVERY_SECONDS: Final = 60.0
-
-
-class Work:
-    """One thing that a sync does again and again: the feed, one collection's backfill, one collection's sweep."""
-
-    def __init__(self, name: str, part: CollectionSession | None, run: Callable[[], Awaitable[None]]) -> None:
-        self.name = name
-        self.is_sweep = name.startswith("sweep:")
-        self.part = part
-        self.run = run
-        self.due_at = float("inf")
-        self.started_at = float("-inf")
-        self.task: asyncio.Task[None] | None = None
-        self.failures = 0
-        #: Something came up while it ran: it is to run again.
-        self.is_wanted = False
-        #: Why it was put off until `due_at`.
-        self.pause: Pause | None = None
-
-    def put_off(self, reason: Reason, says: str) -> None:
-        """It has to wait, for this reason; the first of equal ones says since when."""
-        since = self.pause.since if self.pause is not None and self.pause.reason == reason else time.monotonic()
-        self.pause = Pause(reason, since, says)
 
 
 class SyncRun:
@@ -94,9 +67,13 @@ class SyncRun:
         self._backfills: dict[str, BackfillWalk] = {}
         self._polls: dict[str, IncrementalPoll] = {}
         self._sweeps: dict[str, SweepWalk] = {}
+        self._ids: dict[str, SweepWalk] = {}
         for collection_id, part in session.collections.items():
-            sweep = SweepWalk(session, part, Deletions(session, part, self._rereader))
+            deletions = Deletions(session, part, self._rereader)
+            sweep = SweepWalk(session, part, deletions)
             self._sweeps[collection_id] = sweep
+            if part.collection.ids is not None:
+                self._ids[collection_id] = SweepWalk(session, part, deletions, ids=part.collection.ids)
             self._backfills[collection_id] = BackfillWalk(session, part, rewalk=sweep.rewalk)
             if part.collection.incremental is not None:
                 self._polls[collection_id] = IncrementalPoll(session, part, part.collection.incremental)
@@ -131,6 +108,11 @@ class SyncRun:
             if walk.is_done:
                 work.due_at = sweep.due_at
             works.append(work)
+            if collection_id in self._ids:
+                work = Work(f"ids:{collection_id}", part, self._ids[collection_id].run)
+                if walk.is_done:
+                    work.due_at = self._ids[collection_id].due_at
+                works.append(work)
         return works
 
     def _may_backfill(self, part: CollectionSession) -> bool:
@@ -194,6 +176,22 @@ class SyncRun:
         ]
         return explain_run(self.session, standings, dead=self._dead)
 
+    async def refresh(self, collection_id: str, upstream_id: str) -> Refreshed:
+        """Reads one record again, ahead of what nobody waits for."""
+        part = self.session.collections.get(collection_id)
+        if part is None or self._stopping:
+            return Refreshed("not_running")
+        if part.collection.read is None:
+            return Refreshed("unreadable")
+        CURRENT_WORK.set("refresh")
+        try:
+            await self._rereader.reread(part, [upstream_id], DetectedBy.poll)
+        except FencedOff:
+            return Refreshed("not_running")
+        except ProviderError as error:
+            return Refreshed("failed", error.words)
+        return Refreshed("done")
+
     def _sweeps_free_at(self) -> float:
         running = [work.started_at for work in self._works if work.is_sweep and work.task is not None]
         return max(running, default=float("-inf")) + SWEEP_ALONE_SECONDS
@@ -214,10 +212,11 @@ class SyncRun:
                 await self.session.save(void)
 
     def start_due(self, now: float) -> None:
-        """Starts what is due. Sweeps go one at a time, the longest unswept first, but long ones let others pass."""
+        """Starts what is due. Sweeps go one at a time, the smallest and longest unswept first, but long ones let others
+        pass."""
         if self._stopping:
             return
-        for work in sorted(self._works, key=lambda work: work.due_at):
+        for work in sorted(self._works, key=lambda work: work.turn(now)):
             if work.task is not None or work.due_at > now or (work.is_sweep and self._sweeps_free_at() > now):
                 continue
             work.started_at = now
@@ -260,7 +259,7 @@ class SyncRun:
             log.warning("sync.database_unavailable", error=error, sync_id=sync_id)
         except Exception as error:
             work.failures += 1
-            work.due_at = time.monotonic() + _backoff_seconds(work.failures)
+            work.due_at = time.monotonic() + backoff_seconds(work.failures)
             log.error("sync.failed", error=error, sync_id=sync_id, work=work.name)  # noqa: TRY400
             said = f"Springline itself failed ({type(error).__name__}); it tries again. Report this."
             self._notes.say(work.name, self._parts_of(work), "error", said)
@@ -288,7 +287,8 @@ class SyncRun:
             work.due_at = self._paced(self._polls[work.part.collection_id].due_at)
             self._start_backfills()
         else:
-            work.due_at = self._paced(self._sweeps[work.part.collection_id].due_at)
+            walks = self._sweeps if work.name.startswith("sweep:") else self._ids
+            work.due_at = self._paced(walks[work.part.collection_id].due_at)
 
     def _after_backfill(self, work: Work, part: CollectionSession) -> None:
         walk, sweep = self._backfills[part.collection_id], self._work(f"sweep:{part.collection_id}")
@@ -300,6 +300,8 @@ class SyncRun:
             work.is_wanted = False
         if walk.is_done and sweep.due_at == float("inf") and sweep.task is None:
             sweep.due_at = now + 1.0
+            if part.collection_id in self._ids:
+                self._work(f"ids:{part.collection_id}").due_at = now + 1.0
             log.info(
                 "sync.backfilled",
                 sync_id=self.session.sync.sync_id,
@@ -322,7 +324,7 @@ class SyncRun:
 
     def _after_fault(self, work: Work, error: ProviderError) -> None:
         work.failures += 1
-        pause = _backoff_seconds(work.failures)
+        pause = backoff_seconds(work.failures)
         title, words = self.session.provider.title, as_sentence(error.words)
         parts = self._parts_of(work)
         reason: Reason = "provider"
@@ -333,7 +335,7 @@ class SyncRun:
             self._dead = Pause(reason, self._dead.since if self._dead else time.monotonic(), said)
             self._notes.say(CREDENTIAL, [CREDENTIAL], "error", said)
         elif isinstance(error, NotPermitted):
-            reason, pause = "credential", _mending_seconds(work.failures)
+            reason, pause = "credential", mending_seconds(work.failures)
             if work.part is not None:
                 said = self._say_not_permitted(work, parts, error)
             else:
@@ -369,7 +371,7 @@ class SyncRun:
         now = time.monotonic()
         if now >= self._dead_until:  # else another work has just met the same
             self._dead_times += 1
-            self._dead_until = now + _mending_seconds(self._dead_times)
+            self._dead_until = now + mending_seconds(self._dead_times)
             for other in self._works:
                 if other is not work and other.task is None and other.due_at < float("inf"):
                     other.due_at = max(other.due_at, self._dead_until + _PROBE_SECONDS)
@@ -387,12 +389,3 @@ class SyncRun:
 
     def _work(self, name: str) -> Work:
         return next(work for work in self._works if work.name == name)
-
-
-def _backoff_seconds(failures: int) -> float:
-    return min(LONGEST_BACKOFF_SECONDS, 0.5 * 2.0 ** min(failures, 8)) * random.uniform(0.75, 1.25)
-
-
-def _mending_seconds(times: int) -> float:
-    pause = MENDED_AFTER_SECONDS * 2.0 ** min(times - 1, 8)
-    return min(MENDED_EVERY_SECONDS, pause) * random.uniform(0.75, 1.25)

@@ -16,6 +16,7 @@ from springline.engine.leasing import Leasing
 from springline.engine.page_commit import StreamWriters
 from springline.engine.quota_owner import QuotaOwner
 from springline.engine.record_writes import RecordWriter
+from springline.engine.refreshes import Refreshed
 from springline.engine.session import SyncSession
 from springline.engine.sync_run import SyncRun
 from springline.metrics import SYNCS_RUNNING, Metrics
@@ -108,6 +109,11 @@ class Worker:
             return held[1].explain()
         fault = self._not_started.get(sync_no)
         return None if fault is None else RunExplanation(fault=fault)
+
+    async def refresh(self, sync_no: int, collection_id: str, upstream_id: str) -> Refreshed:
+        """Reads a record of a sync again, if it runs here."""
+        held = self._runs.get(sync_no)
+        return Refreshed("not_running") if held is None else await held[1].refresh(collection_id, upstream_id)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Works until `stop` is set, then drains and gives the leases back."""

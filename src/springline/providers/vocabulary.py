@@ -14,7 +14,7 @@ import msgspec
 from springline.domain.secrets import Secret
 
 #: How changes are found. `parent`: its parent's change tells. `none`: there are no such changes.
-Method = Literal["feed", "incremental", "parent", "sweep", "none"]
+Method = Literal["feed", "incremental", "parent", "ids", "sweep", "none"]
 TimeFormat = Literal["unix", "iso8601"]
 FieldType = Literal["string", "boolean", "integer", "strings"]
 
@@ -313,6 +313,7 @@ class Collection(msgspec.Struct, frozen=True, kw_only=True):
 
     Fields are named by their path in the record, with dots. `key` is its id: the first of several that it has. Where
     that is unique only within a parent, `within` names the collection of the ancestor whose id is put before it.
+    `ids` lists all of them too, but of each no more than its id: what is new and what is gone is found at less cost.
     `created` and `updated` are times in `time_format`. `version` names a field that grows with every change of an
     object, where the API has one.
 
@@ -325,6 +326,7 @@ class Collection(msgspec.Struct, frozen=True, kw_only=True):
     description: str
     listing: ListEndpoint
     listing_by_kind: Mapping[str, ListEndpoint] = {}
+    ids: ListEndpoint | None = None
     read: ReadById | None = None
     key: str | tuple[str, ...] = "id"
     within: str | None = None
@@ -348,6 +350,11 @@ class Collection(msgspec.Struct, frozen=True, kw_only=True):
         """What upstream ids are made of, for people: `id`, `repository/name`."""
         key = " or ".join(self.keys)
         return key if self.within is None else f"{self.within}/{key}"
+
+    @property
+    def listings(self) -> tuple[ListEndpoint, ...]:
+        """All places where they are listed."""
+        return (self.listing, *self.listing_by_kind.values(), *((self.ids,) if self.ids is not None else ()))
 
     def listing_of(self, kind: str) -> ListEndpoint:
         """Where a credential of this kind lists them."""
@@ -424,7 +431,7 @@ def _faults(provider: Provider, collection: Collection) -> list[str]:
     faults = []
     if not re.fullmatch(r"[a-z][a-z0-9_]*", collection.name):
         faults.append("the name must be snake_case")
-    listings = (collection.listing, *collection.listing_by_kind.values())
+    listings = collection.listings
     paths = [listing.path for listing in listings]
     ancestors = _ancestors(provider, collection)
     if collection.read is not None:
@@ -469,6 +476,8 @@ def _detection_faults(provider: Provider, collection: Collection) -> list[str]:
         faults.append("incremental stands either in its detection or in its description")
     if collection.incremental is not None and collection.updated is None and collection.created is None:
         faults.append("its changes are found by a time that it does not name")
+    if ("ids" in found) != (collection.ids is not None):
+        faults.append("ids stands either in its detection or in its description")
     if ("parent" in found) != (collection.parent is not None and collection.parent.tells):
         faults.append("parent stands in its detection if, and only if, its parent tells")
     return faults

@@ -44,12 +44,13 @@ class HeldGrant:
 
 
 class DueGrant(NamedTuple):
-    """A token that is to be renewed."""
+    """A token that is to be renewed: the one of this version."""
 
     org_id: uuid.UUID
     credential_id: uuid.UUID
     provider: str
     kind: str
+    version: int
 
 
 class GrantStore:

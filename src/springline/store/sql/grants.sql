@@ -62,7 +62,7 @@ RETURNING version
 -- list_due_grants --
 -- Tokens that still live, of credentials whose syncs this worker runs, that are to be renewed now. Those whose time came
 -- long ago have ended: they are left out by the index.
-SELECT c.org_id, c.credential_id, c.provider, c.kind
+SELECT c.org_id, c.credential_id, c.provider, c.kind, g.version
 FROM grants g JOIN credentials c USING (credential_no)
 WHERE g.renew_at BETWEEN now() - interval '10 minutes' AND now() AND g.expires_at > now()
     AND coalesce(g.claimed_until, '-infinity') <= now()
