@@ -262,6 +262,7 @@ async def test_who_leaves_github_becomes_a_ghost(github: GithubClient) -> None:
     assert (await github.value(f"{web}/issues/1"))["assignees"] == []
     assert (await github.value(f"{web}/issues/comments/{said.value['id']}"))["user"]["login"] == "ghost"
     assert (await github.get(f"/users/{member['login']}")).status == 404
+    assert (await github.get("/user", token="ghp_leaver")).status == 401
     assert [user["login"] for user in await github.value("/orgs/acme/members")] == ["octo-admin"]
 
 

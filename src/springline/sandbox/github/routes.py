@@ -67,7 +67,7 @@ class Api:
             body = await request.read()
             if app_routes.is_app_path(request.path):
                 return await self._app_outcome(request, arrival, body)
-            token = sandbox.tokens.authenticate(request.headers, now=sandbox.clock.now())
+            token = sandbox.authenticate(request.headers)
         except GithubError as error:
             return Outcome(answer_error(error))
         arrival.account = token.whose

@@ -11,7 +11,7 @@ from springline.sandbox.github.collections import COLLECTIONS
 from springline.sandbox.github.limits import Limiter, RateLimits
 from springline.sandbox.github.router import Router
 from springline.sandbox.github.tables import Row
-from springline.sandbox.github.tokens import Token, TokenRing
+from springline.sandbox.github.tokens import Token, TokenRing, bad_credentials
 from springline.sandbox.github.world import World
 
 API_VERSIONS = ("2022-11-28", "2026-03-10")
@@ -89,6 +89,13 @@ class GithubSandbox(Sandbox):
                 type="Bot" if login.endswith("[bot]") else "User",
             )  # fmt: skip
         return row
+
+    def authenticate(self, headers: Mapping[str, str]) -> Token:
+        """The token of a request. Raises GithubError 401 or 403; a user's tokens end with their account."""
+        token = self.tokens.authenticate(headers, now=self.clock.now())
+        if token.installation_id is None and self.world["user"].find(0, token.login) is None:
+            raise bad_credentials()
+        return token
 
     def limiter(self, token: Token) -> Limiter:
         """What counts the requests of this token's user or installation."""
