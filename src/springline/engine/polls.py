@@ -93,9 +93,10 @@ class IncrementalPoll:
     async def _take_cutoff(self) -> None:
         """By the server's own clock; any answer tells it."""
         session = self._session
-        if session.fetcher.clock.now() is None:
-            with suppress(NotPermitted, NotFound, RequestRejected):  # these told the time too
-                await session.fetcher.fetch(session.fetcher.check, Priority.poll)
+        async with session.asking_the_time:  # all of a sync's polls begin at once: one of them asks
+            if session.fetcher.clock.now() is None:
+                with suppress(NotPermitted, NotFound, RequestRejected):  # these told the time too
+                    await session.fetcher.fetch(session.fetcher.check, Priority.poll)
         await self._save(PollState(seen_to=self._now()))
 
     def _now(self) -> int:

@@ -1,5 +1,6 @@
 """What everything that works for one sync shares."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -102,6 +103,7 @@ class SyncSession:
                 )
         #: Bound by the sync's run, so that whatever writes a page can have its stale records read again.
         self.reread: Callable[[CollectionSession, list[str], DetectedBy], Awaitable[Written]]
+        self.asking_the_time = asyncio.Lock()
         #: Called when records of a collection have changed.
         self.on_changed: Callable[[CollectionSession], None] = lambda part: None
 
