@@ -11,6 +11,7 @@ from tests.support.github_side import GithubSide, github_side
 from tests.support.made import Maker
 from tests.support.waiting import until
 
+from springline.engine import sweeps
 from springline.providers.registry import PROVIDERS
 from springline.store.database import Database
 
@@ -52,6 +53,12 @@ class Account:
 
 def _canonical(values: list[Any]) -> list[str]:
     return sorted(json.dumps(value, sort_keys=True) for value in values)
+
+
+@pytest.fixture(autouse=True)
+def _sweeps_hardly_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweeps, "SHORTEST_PAUSE_SECONDS", 0.5)
+    monkeypatch.setattr(sweeps, "REST_FACTOR", 0.5)
 
 
 @pytest.fixture

@@ -9,10 +9,17 @@ from tests.support.github_side import GITHUB_TOKEN, GithubSide, github_side
 from tests.support.made import Maker
 from tests.support.waiting import until
 
+from springline.engine import sweeps
 from springline.store.database import Database
 
 NAMES = ("repository", "issue", "issue_comment", "label", "branch", "pull_request", "review")
 WITHIN_SECONDS = 100.0
+
+
+@pytest.fixture(autouse=True)
+def _sweeps_hardly_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweeps, "SHORTEST_PAUSE_SECONDS", 0.5)
+    monkeypatch.setattr(sweeps, "REST_FACTOR", 0.5)
 
 
 @pytest.fixture
