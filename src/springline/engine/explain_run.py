@@ -188,9 +188,13 @@ def _activity(part: CollectionSession, works: Sequence[WorkStanding], clock: _Cl
     """What is running for a collection: a first walk before a sweep before a poll."""
     running = {work.name.partition(":")[0]: work for work in works if work.started_at is not None}
     counted = f"{part.records:,} records so far" if part.records != 1 else "1 record so far"
+    first = f"It is read for the first time: {counted}."
+    if part.phase != "backfill":
+        first = "Parents were added or have changed: their lists are read."
     named: tuple[tuple[str, Doing, str], ...] = (
-        ("backfill", "backfill", f"It is read for the first time: {counted}."),
+        ("backfill", "backfill", first),
         ("sweep", "sweep", "It is walked over, to find what is gone and what no event reported."),
+        ("ids", "sweep", "Its ids are walked over, to find what is new and what is gone."),
         ("feed", "poll", "The provider is asked what has changed."),
         ("poll", "poll", "The provider is asked what has changed."),
     )
@@ -203,4 +207,7 @@ def _activity(part: CollectionSession, works: Sequence[WorkStanding], clock: _Cl
     says = "Nothing is to be done now; it is asked again by itself."
     if part.phase == "backfill":
         says = "It was not read to its end yet; that goes on by itself."
+    if next_at <= clock.now:
+        says = "It is due, and waits for its turn: sweeps go one at a time."
+        return Activity(doing="idle", since=clock.time(next_at), until=None, says=says)
     return Activity(doing="idle", since=None, until=clock.time(next_at), says=says)
