@@ -73,19 +73,37 @@ class BackfillWalk:
         self._faults.begin()
         parents = self._session.parent_of(self._part)
         all_parents_known = parents is not None and parents.phase != "backfill"
-        while True:
-            changed = await self._session.partitions.changes(
-                of, after_idx=self.state.parents_to, limit=_PARENTS_AT_ONCE
-            )
-            for parent in changed:
-                await self._follow(parent)
-            if len(changed) < _PARENTS_AT_ONCE:
-                break
+        try:
+            while True:
+                changed = await self._session.partitions.changes(
+                    of, after_idx=self.state.parents_to, limit=_PARENTS_AT_ONCE
+                )
+                await self._finish_broken_off(changed)
+                for parent in changed:
+                    await self._follow(parent)
+                if len(changed) < _PARENTS_AT_ONCE:
+                    break
+        except ProviderError:
+            await self._save_parents()  # those before are done, also where they left nothing else to be saved
+            raise
         await self._save_parents()
         self._faults.end()
         if not self.state.done and all_parents_known:
             self.state = msgspec.structs.replace(self.state, done=True)
             await self._session.save({self._name: encode(self.state)})
+
+    async def _finish_broken_off(self, changed: list[ChangedParent]) -> None:
+        """The parent in whose list the walk was broken off is the next one, unless it has been written again since:
+        then it comes later, as one that was walked."""
+        parent_no = self.state.parent_no
+        if parent_no == 0 or (changed and changed[0].record_no == parent_no):
+            return
+        assert self._part.lineage is not None
+        partition = await self._session.partitions.get(self._part.lineage, parent_no)
+        if partition is not None:
+            async with self._faults.of(partition):
+                await self._walk(partition)
+        self._leave_place(parents_to=self.state.parents_to)
 
     async def _follow(self, parent: ChangedParent) -> None:
         """One parent's turn. It is done when this returns, and saved with the next page that is."""
@@ -100,9 +118,12 @@ class BackfillWalk:
             if tells or not await self._has_children(parent.record_no):
                 async with self._faults.of(parent.partition):
                     await self._rewalk(self._part, parent.partition, DetectedBy.poll)
+        self._leave_place(parents_to=parent.idx)
+
+    def _leave_place(self, *, parents_to: int) -> None:
         self.state = msgspec.structs.replace(
             self.state,
-            parents_to=parent.idx,
+            parents_to=parents_to,
             parent_no=0,
             cursor=None,
             until=None,
@@ -112,7 +133,7 @@ class BackfillWalk:
 
     async def _save_parents(self) -> None:
         saved = decode(self._session.checkpoints.get(self._name), BackfillState)
-        if saved is None or saved.parents_to != self.state.parents_to:
+        if saved is None or (saved.parents_to, saved.parent_no) != (self.state.parents_to, self.state.parent_no):
             await self._session.save({self._name: encode(self.state)})
 
     async def _has_children(self, parent_no: int) -> bool:

@@ -1,6 +1,7 @@
 """The feed: an endpoint that lists what changed. An event is only a hint; the object it names is read again."""
 
 import itertools
+import math
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -93,6 +94,9 @@ class FeedPoll:
         self.state = state
         #: How far the feed was read, in this process.
         self._reached = state.seen_to if state else 0
+        #: When it was that time there, and when an answer last told the time (monotonic).
+        self._reached_at: float | None = None
+        self._told_at = time.monotonic()
         #: Hints that came late, still to be followed, with the times of their events.
         self._late: dict[Hint, int] = {}
         #: Collections that this credential may not read by id, and since when (monotonic).
@@ -132,21 +136,22 @@ class FeedPoll:
     async def _take_cutoff(self) -> None:
         served_at = _server_time(await self._fetch(since=None, cursor=None, size=1))
         await self._save(FeedState(cutoff=served_at, seen_to=served_at))
-        self._reached = served_at
+        self._reached, self._reached_at = served_at, time.monotonic()
 
     async def _poll(self, state: FeedState) -> None:
         now = time.monotonic()
         full = now - self._full_at >= FULL_OVERLAP_EVERY_SECONDS
         overlap = int(self._feed.late_arrival.total_seconds()) if full else QUICK_OVERLAP_SECONDS
-        since = max(self._reached - overlap, state.cutoff - QUICK_OVERLAP_SECONDS)
-        events, served_at = await self._read_all(since)
+        events, served_at = await self._read_all(self._since(state, overlap))
+        if events is not None and self._goes_back_with(served_at):
+            events, served_at = await self._read_all(self._since(state, overlap))
         if events is None:
             await self._answer_gap(served_at)
             return
         fresh: dict[Hint, list[Event]] = {}
         for event in sorted(events, key=lambda event: event.at):
             # What was said before the cutoff is in the backfill too: it does not hold up what is said from now on.
-            is_fresh = event.at >= max(self._reached - QUICK_OVERLAP_SECONDS, state.cutoff)
+            is_fresh = event.at >= max(self._reached - QUICK_OVERLAP_SECONDS, min(state.cutoff, self._reached))
             hints = self._hints(event)
             for hint in hints:
                 if is_fresh:
@@ -161,16 +166,28 @@ class FeedPoll:
         await self._follow(some_late, served_at)
         for hint in some_late:
             del self._late[hint]
-        # A server's clock that has gone back counts as it stands now: else nothing was looked at until it caught up.
-        self._reached = (
-            served_at if served_at < self._reached - QUICK_OVERLAP_SECONDS else max(self._reached, served_at)
-        )
-        if fresh or some_late or self._reached - state.seen_to > IDLE_SAVE_SECONDS:
+        self._reached, self._reached_at = max(self._reached, served_at), self._told_at
+        was_set_back = self._reached < state.seen_to - QUICK_OVERLAP_SECONDS
+        if fresh or some_late or was_set_back or self._reached - state.seen_to > IDLE_SAVE_SECONDS:
             await self._save_reached(self._reached)
         if full:
             self._full_at = now
             horizon = self._reached - int(self._feed.late_arrival.total_seconds()) - 60
             self._known = {event_id: at for event_id, at in self._known.items() if at >= horizon}
+
+    def _since(self, state: FeedState, overlap: int) -> int:
+        cutoff = min(state.cutoff, self._reached)
+        return max(0, self._reached - overlap, cutoff - QUICK_OVERLAP_SECONDS)
+
+    def _goes_back_with(self, served_at: int) -> bool:
+        """Whether the server's clock was set back since the last poll: what happened since then has earlier times than
+        were asked for. Then the place goes back with it."""
+        passed = self._told_at - self._reached_at if self._reached_at is not None else 0.0
+        set_back = self._reached + passed - served_at
+        if set_back <= QUICK_OVERLAP_SECONDS:
+            return False
+        self._reached = max(0, self._reached - math.ceil(set_back))
+        return True
 
     def _hints(self, event: Event) -> list[Hint]:
         """What an event says of the collections of this sync."""
@@ -233,7 +250,7 @@ class FeedPoll:
         while True:
             answer = await self._fetch(since=since, cursor=cursor)
             if served_at is None:
-                served_at = _server_time(answer)
+                served_at, self._told_at = _server_time(answer), time.monotonic()
                 if served_at - self._reached > self._feed.retention.total_seconds() - _GAP_MARGIN_SECONDS:
                     return None, served_at
             envelope = split_envelope(answer.body, self._feed.pagination)
@@ -278,7 +295,7 @@ class FeedPoll:
             part.phase = "backfill"
         await self._session.save(checkpoints)
         self.state = state
-        self._reached = served_at
+        self._reached, self._reached_at = served_at, self._told_at
         self._late.clear()
 
     async def _save_reached(self, reached: int) -> None:

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 from yarl import URL
 
 from springline.domain.checkpoints import ListPlace
-from springline.domain.errors import ProviderBroken
+from springline.domain.errors import CursorLost, ProviderBroken
 from springline.engine.partitions import WHOLE, Partition, fill
 from springline.engine.quotas import Priority
 from springline.engine.record_writes import Reading
@@ -59,6 +59,9 @@ class ListReader:
         self._empty_pages = 0
         self._cursors: set[int] = set()
         self._last_keys: list[str] = []
+        #: Cursors lost in a row, and the pages since the last.
+        self._lost = 0
+        self._pages = 0
 
     def request(self, place: ListPlace, *, etag: str | None = None) -> Request:
         """The request for the page at a place."""
@@ -89,13 +92,27 @@ class ListReader:
         """The page at a place. Raises the errors of `domain.errors`, ProviderBroken also where it leads nowhere."""
         reading = self._session.records.begin_reading()
         self._part.requests += 1
-        answer = await self._session.fetcher.fetch(self.request(place, etag=etag), self._priority)
+        try:
+            answer = await self._session.fetcher.fetch(self.request(place, etag=etag), self._priority)
+        except CursorLost:
+            self._start_anew()
+            raise
+        self._pages += 1
         if answer.status == _NOT_MODIFIED:
             return ListPage(ParsedPage([], [], None), reading, etag, is_unmodified=True)
         parsed = self._parser.parse_page(answer, within=self._partition.within)
         parsed = parsed._replace(next_cursor=self._relative(parsed.next_cursor))
         self._look_for_loops(parsed, place)
         return ListPage(parsed, reading, answer.headers.get("etag"), is_unmodified=False)
+
+    def _start_anew(self) -> None:
+        """The walk goes back to where it has been, and may. Raises ProviderBroken where that leads nowhere."""
+        self._cursors.clear()
+        self._last_keys = []
+        self._lost = self._lost + 1 if self._pages <= 1 else 1
+        self._pages = 0
+        if self._lost > MOST_EMPTY_PAGES:
+            raise ProviderBroken("says of each next page that its cursor is lost")
 
     def _relative(self, cursor: str | None) -> str | None:
         """The address of a next page without the provider's own: what carries a credential goes nowhere else."""
@@ -107,13 +124,18 @@ class ListReader:
             raise ProviderBroken(f"names a next page on another host ({url.host})")
         return url.raw_path_qs.removeprefix(base.raw_path.rstrip("/"))
 
+    def look_for_way_back(self, next_cursor: str, place: ListPlace) -> None:
+        """Raises ProviderBroken where a page leads to where the walk has been. For a page that is only said to be as it
+        was, it is asked by whoever knows where that led."""
+        if place.cursor is not None:
+            self._cursors.add(hash(place.cursor))
+        if hash(next_cursor) in self._cursors or next_cursor == place.cursor:
+            raise ProviderBroken("answered with a page that leads back to where the walk has been")
+
     def _look_for_loops(self, page: ParsedPage, place: ListPlace) -> None:
         if page.next_cursor is None:
             return
-        if place.cursor is not None:
-            self._cursors.add(hash(place.cursor))
-        if hash(page.next_cursor) in self._cursors or page.next_cursor == place.cursor:
-            raise ProviderBroken("answered with a page that leads back to where the walk has been")
+        self.look_for_way_back(page.next_cursor, place)
         keys = [record.upstream_id for record in page.records]
         if keys and keys == self._last_keys:
             raise ProviderBroken("answers the same page again and again, each time saying that more follows")

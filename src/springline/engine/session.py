@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -19,6 +19,8 @@ from springline.providers.vocabulary import Collection, ListEndpoint, Provider
 from springline.store.leases import LeasedSource, LeasedSync
 from springline.store.pages import HeldDeletions
 from springline.store.records import RecordStore
+
+_MOST_DELETED: Final = 100_000
 
 
 class CollectionSession:
@@ -54,6 +56,10 @@ class CollectionSession:
         self.unread: dict[str, str] = {}
         #: Records without a read by id that the last walk over their partition did not see.
         self.missed: set[int] = set()
+        #: Records that this process has published as gone, by number: an answer that only says that a list is as it was
+        #: does not bring them back. `deleted_dropped`: how often there were too many of them to be remembered.
+        self.deleted: set[int] = set()
+        self.deleted_dropped = 0
         #: Monotonic time of the last change found, by whatever means.
         self.changed_at = time.monotonic()
         #: Monotonic time when a walk over a list last met a record.
@@ -182,6 +188,11 @@ class SyncSession:
             part.changed_at = time.monotonic()
             self.on_changed(part)
         part.records += written.created - written.deleted
+        if written.deleted and part.listing.conditional:
+            part.deleted.update(written.seen)
+            if len(part.deleted) > _MOST_DELETED:
+                part.deleted.clear()
+                part.deleted_dropped += 1
 
     async def save(self, checkpoints: dict[str, bytes | None]) -> None:
         await self.records.save(checkpoints)

@@ -44,11 +44,17 @@ OnPage = Callable[["PartitionSweep"], Awaitable[None]]
 
 
 class _KnownPage(NamedTuple):
-    """What a page held when its `etag` was given: record numbers, and where it led."""
+    """What a page held when its `etag` was given: record numbers, and where it led. `dropped`: what
+    `CollectionSession.deleted_dropped` was then."""
 
     etag: str
     record_nos: "array[int]"
     next_cursor: str | None
+    dropped: int
+
+    def is_as_stored(self, part: CollectionSession) -> bool:
+        """None of its records has been published as gone since: then what the page says is wanted in full."""
+        return self.dropped == part.deleted_dropped and part.deleted.isdisjoint(self.record_nos)
 
 
 class KnownPages:
@@ -135,8 +141,12 @@ class PartitionSweep:
         part = self._part
         address = _address(reader, self.place) if part.listing.conditional else ""
         known = self._pages.get(address) if address else None
+        if known is not None and not known.is_as_stored(part):
+            known = None
         page = await reader.read(self.place, etag=known.etag if known is not None else None)
         if page.is_unmodified and known is not None:
+            if known.next_cursor is not None:
+                reader.look_for_way_back(known.next_cursor, self.place)
             self._see(known.record_nos)
             self._meet(len(known.record_nos))
             self.place = self.place.after_page(known.next_cursor, [])
@@ -149,13 +159,17 @@ class PartitionSweep:
             detected_by=self._detected_by,
             mostly_known=True,
         )
+        part.deleted.difference_update(written.seen)
         self._see(array("q", written.seen))
         self._meet(len(page.parsed.records))
         if address:
             # A new record's number is known only when it is seen again.
             is_whole = len(written.seen) == len(page.parsed.records) and not page.parsed.rejected
-            memory = _KnownPage(page.etag, array("q", written.seen), page.parsed.next_cursor) if page.etag else None
-            self._pages.remember(address, memory if is_whole else None)
+            memory = None
+            if page.etag and is_whole:
+                record_nos = array("q", written.seen)
+                memory = _KnownPage(page.etag, record_nos, page.parsed.next_cursor, part.deleted_dropped)
+            self._pages.remember(address, memory)
         self.place = place_after(self.place, page.parsed)
         return page.parsed.next_cursor
 
