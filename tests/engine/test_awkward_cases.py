@@ -1,5 +1,6 @@
 """Awkward cases, against a Stripe (and a GitHub) that goes wrong. Those of lists by repository are in
-test_awkward_lists.py; those that belong to one means of detection in test_walks.py and test_feeds.py."""
+test_awkward_lists.py and test_awkward_answers.py, those of one means of detection in test_walks.py and test_feeds.py.
+"""
 
 import asyncio
 import json
@@ -14,6 +15,7 @@ from tests.support.made import Maker
 from tests.support.stripe_side import StripeSide
 from tests.support.waiting import until
 
+from springline.domain.errors import ProviderBroken
 from springline.engine import feeds
 from springline.store.database import Database
 
@@ -44,6 +46,26 @@ async def test_three_thousand_rows_with_one_timestamp(side: StripeSide, drive: D
     await sync.sweep().run()
     assert await sync.is_equal(side)
     assert await sync.gone() == {cursor}
+
+
+@pytest.mark.parametrize("walk", ["backfill", "sweep"])
+async def test_a_list_whose_every_cursor_is_lost(side: StripeSide, drive: Driver, walk: str) -> None:
+    await seed_at_once(side, 250)
+    sync = await drive.sync()
+    error = {"type": "invalid_request_error", "code": "resource_missing", "param": "starting_after", "message": "gone"}
+    fault = await side.fault(
+        "status",
+        match={"path": LIST, "query": {"starting_after": "*"}},
+        status=400,
+        body=json.dumps({"error": error}),
+    )
+    run = sync.backfill if walk == "backfill" else sync.sweep().run
+    with pytest.raises(ProviderBroken, match="its cursor is lost"):
+        await run()
+    assert len(side.arrivals) < 50
+    await side.mend(fault)
+    await run()
+    assert await sync.is_equal(side)
 
 
 @pytest.mark.parametrize("quiet", [60, 14_400], ids=["a minute", "four hours"])
