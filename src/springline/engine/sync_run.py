@@ -240,6 +240,10 @@ class SyncRun:
                 await self._observations.write(more_to_come=more_to_come, backfilled=backfilled)
         finally:
             work.task = None
+            if work.is_wanted:  # something came up while it ran, perhaps after it had looked
+                work.is_wanted = False
+                if work.failures == 0:
+                    work.due_at = min(work.due_at, time.monotonic() + _FOLLOW_AFTER_SECONDS)
         if not self._stopping:
             self._reschedule(self)
 
@@ -296,8 +300,7 @@ class SyncRun:
         work.due_at = float("inf")
         if walk.goes_on:
             # Its parents are followed: at once where they change in this process, now and then for all others.
-            work.due_at = now + (_FOLLOW_AFTER_SECONDS if work.is_wanted else _FOLLOW_EVERY_SECONDS)
-            work.is_wanted = False
+            work.due_at = now + _FOLLOW_EVERY_SECONDS
         if walk.is_done and sweep.due_at == float("inf") and sweep.task is None:
             sweep.due_at = now + 1.0
             if part.collection_id in self._ids:
