@@ -3,6 +3,7 @@
 import time
 from typing import Any
 
+import pytest
 from tests.support.driven import working
 from tests.support.made import Maker
 from tests.support.stripe_side import StripeSide
@@ -10,7 +11,9 @@ from tests.support.stripe_side import StripeSide
 from springline.store.database import Database
 
 
-async def test_what_comes_up_while_a_work_ends_is_not_lost(side: StripeSide, database: Database) -> None:
+async def test_what_comes_up_while_a_work_ends_is_not_lost(
+    side: StripeSide, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A parent changes when its children have just been followed, and their work is not over yet."""
     await side.seed("invoice", 3)
     made = await Maker(database).sync("stripe:invoice", "stripe:invoice_line_item", epoch=0)
@@ -23,13 +26,13 @@ async def test_what_comes_up_while_a_work_ends_is_not_lost(side: StripeSide, dat
             run._follow_up(run.session.collections["stripe:invoice"])
             await write(**seen)
 
-        run._observations.write = invoices_change_meanwhile
+        monkeypatch.setattr(run._observations, "write", invoices_change_meanwhile)
         lines = run._work("backfill:stripe:invoice_line_item")
         assert lines.task is None
         lines.due_at = time.monotonic()
         run.start_due(time.monotonic())
-        following = lines.task
+        following = run._work("backfill:stripe:invoice_line_item").task
         assert following is not None
         await following
-        run._observations.write = write
+        monkeypatch.undo()
         assert lines.task is not None or lines.due_at - time.monotonic() < 5
