@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Protocol
 
 from tests.support.github_side import GithubSide
@@ -113,8 +114,9 @@ class Driven(Held):
         self.session = session
         self.rereader = Rereader(session)
         session.reread = self.rereader.reread
+        rewalks = {cid: partial(self.rewalk, part) for cid, part in session.collections.items()}
         self._feed = (
-            FeedPoll(session, session.provider.feed, self.rereader, rewalk=self.rewalk)
+            FeedPoll(session, session.provider.feed, self.rereader, rewalks=rewalks)
             if session.provider.feed is not None
             else None
         )
@@ -134,7 +136,8 @@ class Driven(Held):
     async def backfill(self, collection: str = "customer") -> None:
         """From where it stands to the end; of a child collection also what its parents lead to."""
         if collection not in self._backfills:
-            self._backfills[collection] = BackfillWalk(self.session, self.part(collection), rewalk=self.rewalk)
+            part = self.part(collection)
+            self._backfills[collection] = BackfillWalk(self.session, part, rewalk=partial(self.rewalk, part))
         await self._backfills[collection].run()
 
     def poll(self, collection: str) -> IncrementalPoll:
@@ -153,7 +156,7 @@ class Driven(Held):
 
     async def rewalk(self, part: CollectionSession, partition: Partition, detected_by: DetectedBy) -> None:
         sweep = self._rewalks.get(part.collection.name) or self.sweep(part.collection.name)
-        await sweep.rewalk(part, partition, detected_by)
+        await sweep.rewalk(partition, detected_by)
 
 
 class Driver:

@@ -26,7 +26,7 @@ _PARENTS_AT_ONCE: Final = 100
 _CHILDREN_AT_ONCE: Final = 500
 
 #: Reads one partition's list again, to its end, and settles what it no longer holds.
-Rewalk = Callable[[CollectionSession, Partition, DetectedBy], Awaitable[None]]
+Rewalk = Callable[[Partition, DetectedBy], Awaitable[None]]
 
 
 class BackfillWalk:
@@ -117,7 +117,7 @@ class BackfillWalk:
             tells = self._part.collection.parent is not None and self._part.collection.parent.tells
             if tells or not await self._has_children(parent.record_no):
                 async with self._faults.of(parent.partition):
-                    await self._rewalk(self._part, parent.partition, DetectedBy.poll)
+                    await self._rewalk(parent.partition, DetectedBy.poll)
         self._leave_place(parents_to=parent.idx)
 
     def _leave_place(self, *, parents_to: int) -> None:

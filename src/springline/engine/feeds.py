@@ -3,7 +3,7 @@
 import itertools
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
@@ -69,13 +69,15 @@ class Event(NamedTuple):
 
 
 class FeedPoll:
-    """Polls the feed of one sync for all of its collections."""
+    """Polls the feed of one sync for all of its collections. `rewalks` read one parent's list again, by collection."""
 
-    def __init__(self, session: SyncSession, feed: EventFeed, rereader: Rereader, *, rewalk: Rewalk) -> None:
+    def __init__(
+        self, session: SyncSession, feed: EventFeed, rereader: Rereader, *, rewalks: Mapping[str, Rewalk]
+    ) -> None:
         self._session = session
         self._feed = feed
         self._rereader = rereader
-        self._rewalk = rewalk
+        self._rewalks = rewalks
         self._needs_no_cutoff = False
         self._faults: dict[CollectionSession, PartitionFaults] = {}
         self._parts = [part for part in session.collections.values() if part.collection.feed is not None]
@@ -239,7 +241,7 @@ class FeedPoll:
         faults = self._faults.setdefault(part, PartitionFaults(self._session, part))
         for partition in (await self._session.partitions.find(part.lineage, parent_ids)).values():
             async with faults.of(partition):  # one that cannot be read does not hold up the feed for ever
-                await self._rewalk(part, partition, DetectedBy.feed)
+                await self._rewalks[part.collection_id](partition, DetectedBy.feed)
 
     async def _read_all(self, since: int) -> tuple[list[Event] | None, int]:
         """New events since a time, in whatever order they come, and the server's time before the first page. None: the

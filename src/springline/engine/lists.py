@@ -173,8 +173,6 @@ def place_without_cursor(place: ListPlace, part: CollectionSession) -> ListPlace
     return place.after_lost_cursor(can_bound=part.listing.until is not None)
 
 
-async def read_first(
-    session: SyncSession, part: CollectionSession, *, partition: Partition = WHOLE, priority: Priority, size: int
-) -> ListPage:
-    """The start of a list."""
-    return await ListReader(session, part, partition, priority=priority, size=size).read(ListPlace())
+async def read_first(session: SyncSession, part: CollectionSession, *, priority: Priority, size: int) -> ListPage:
+    """The start of a collection's list."""
+    return await ListReader(session, part, WHOLE, priority=priority, size=size).read(ListPlace())

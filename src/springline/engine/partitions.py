@@ -105,13 +105,10 @@ class Partitions:
 
     async def find(self, of: Lineage, parent_ids: Iterable[str]) -> dict[str, Partition]:
         """By the parents' upstream ids; those that are unknown or gone are left out."""
-        known = await self._stored.describe_records(self._stream_no, of.parent_source_no, list(parent_ids))
-        found = {}
-        for parent_id, row in known.items():
-            partition = await self.get(of, row.record_no)
-            if partition is not None:
-                found[parent_id] = partition
-        return found
+        known = await self._stored.describe_records(
+            self._stream_no, of.parent_source_no, list(parent_ids), with_deleted=False
+        )
+        return {parent_id: await self._partition(of, row) for parent_id, row in known.items()}
 
     def forget(self, parent_no: int) -> None:
         """What is known of an ancestor may be wrong."""

@@ -147,18 +147,21 @@ class Rereader:
         if part.lineage is None and not names_record_fields(read.path):
             return {key: _Target(key, fill(read.path, fields={}, upstream_id=key)) for key in upstream_ids}
         session = self._session
-        stored = await session.stored.describe_records(session.sync.stream_no, part.source_no, upstream_ids)
+        stored = await session.stored.describe_records(
+            session.sync.stream_no, part.source_no, upstream_ids, with_deleted=True
+        )
+        partitions: dict[int, Partition | None] = {0: WHOLE}
         targets = {}
         for key in upstream_ids:
             known = stored.get(key)
             if known is None and names_record_fields(read.path):
                 continue
-            partition = WHOLE
-            if known is not None and part.lineage is not None and known.parent_no:
-                found = await session.partitions.get(part.lineage, known.parent_no)
-                if found is None:
-                    continue  # its parent is gone, and takes it along
-                partition = found
+            parent_no = known.parent_no if known is not None and part.lineage is not None else 0
+            if parent_no not in partitions and part.lineage is not None:
+                partitions[parent_no] = await session.partitions.get(part.lineage, parent_no)
+            partition = partitions[parent_no]
+            if partition is None:
+                continue  # its parent is gone, and takes it along
             record = decode_record(known.data) if known is not None else None
             path = fill(read.path, fields=session.path_fields(partition), upstream_id=key, record=record)
             targets[key] = _Target(key, path, partition)

@@ -2,7 +2,7 @@
 
 import time
 from array import array
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Final, NamedTuple
 
 from springline.domain.bitmaps import RecordBitmap
@@ -40,7 +40,7 @@ SAVE_EVERY_SECONDS: Final = 5.0
 _MOST_REMEMBERED_PAGES: Final = 5000
 _PARENTS_AT_ONCE: Final = 100
 
-OnPage = Callable[["PartitionSweep"], Awaitable[None]]
+OnPage = Callable[[], Awaitable[None]]
 
 
 class _KnownPage(NamedTuple):
@@ -134,7 +134,7 @@ class PartitionSweep:
                 self.place = ListPlace()
                 return
             if on_page is not None:
-                await on_page(self)
+                await on_page()
 
     async def _read_page(self, reader: ListReader) -> str | None:
         """Reads and writes the page at the place; returns where it leads."""
@@ -160,7 +160,7 @@ class PartitionSweep:
             mostly_known=True,
         )
         part.deleted.difference_update(written.seen)
-        self._see(array("q", written.seen))
+        self._see(written.seen)
         self._meet(len(page.parsed.records))
         if address:
             # A new record's number is known only when it is seen again.
@@ -178,7 +178,7 @@ class PartitionSweep:
         page = (await reader.read(self.place)).parsed
         keys = [record.upstream_id for record in page.records]
         known = await self._session.records.live_numbers(self._part.source_no, keys)
-        self._see(array("q", known.values()))
+        self._see(known.values())
         self._meet(len(keys))
         unknown = [key for key in keys if key not in known]
         if unknown:
@@ -191,7 +191,7 @@ class PartitionSweep:
         if records:
             self._part.met_at = time.monotonic()
 
-    def _see(self, record_nos: "array[int]") -> None:
+    def _see(self, record_nos: Collection[int]) -> None:
         for record_no in record_nos:
             self.seen.add(record_no)
         if self._part.missed:
@@ -247,17 +247,20 @@ class SweepWalk:
         await self._complete()
         self._faults.end()
 
-    async def rewalk(self, part: CollectionSession, partition: Partition, detected_by: DetectedBy) -> None:
+    async def rewalk(self, partition: Partition, detected_by: DetectedBy) -> None:
         """Reads one partition's list again, to its end, and settles what it no longer holds."""
-        sweep = PartitionSweep(
+        await self._walk_over(partition, detected_by).run()
+
+    def _walk_over(self, partition: Partition, detected_by: DetectedBy = DetectedBy.sweep) -> PartitionSweep:
+        return PartitionSweep(
             self._session,
-            part,
+            self._part,
             partition,
             deletions=self._deletions,
             pages=self._pages,
             detected_by=detected_by,
+            ids=self._ids,
         )
-        await sweep.run()
 
     async def _sweep_all(self) -> None:
         of = self._part.lineage
@@ -279,24 +282,15 @@ class SweepWalk:
             await self._sweep(partition)
         self._current = None
         self._after = partition.parent_id
-        if time.monotonic() - self._place_saved_at > SAVE_EVERY_SECONDS:
-            await self._save_place()
+        await self._save_now_and_then()
 
     async def _sweep(self, partition: Partition) -> None:
         if self._current is None:
-            self._current = PartitionSweep(
-                self._session,
-                self._part,
-                partition,
-                deletions=self._deletions,
-                pages=self._pages,
-                detected_by=DetectedBy.sweep,
-                ids=self._ids,
-            )
-        await self._current.run(self._after_page)
+            self._current = self._walk_over(partition)
+        await self._current.run(self._save_now_and_then)
         self._current = None
 
-    async def _after_page(self, sweep: PartitionSweep) -> None:
+    async def _save_now_and_then(self) -> None:
         if time.monotonic() - self._place_saved_at > SAVE_EVERY_SECONDS:
             await self._save_place()
 
@@ -380,15 +374,7 @@ class SweepWalk:
             partition = await self._session.partitions.get(of, place.parent_no)
         if partition is None:
             return
-        sweep = PartitionSweep(
-            self._session,
-            self._part,
-            partition,
-            deletions=self._deletions,
-            pages=self._pages,
-            detected_by=DetectedBy.sweep,
-            ids=self._ids,
-        )
+        sweep = self._walk_over(partition)
         sweep.place, sweep.first_as_of, sweep.met = place, place.first_as_of, place.met
         sweep.seen.restore(pieces)
         self._current = self._saved_of = sweep

@@ -20,7 +20,6 @@ from springline.engine.deletions import Deletions
 from springline.engine.explain_run import explain_run
 from springline.engine.feeds import FeedPoll
 from springline.engine.health import CREDENTIAL, PROVIDER, Notes, Observations
-from springline.engine.partitions import Partition
 from springline.engine.polls import IncrementalPoll
 from springline.engine.record_writes import FencedOff
 from springline.engine.refreshes import Refreshed
@@ -86,7 +85,9 @@ class SyncRun:
         now = time.monotonic()
         feed = session.provider.feed
         if feed is not None and any(part.collection.feed for part in session.collections.values()):
-            self._feed = FeedPoll(session, feed, self._rereader, rewalk=self._rewalk)
+            self._feed = FeedPoll(
+                session, feed, self._rereader, rewalks={cid: sweep.rewalk for cid, sweep in self._sweeps.items()}
+            )
             work = Work("feed", None, self._feed.run)
             work.due_at = now
             works.append(work)
@@ -137,9 +138,6 @@ class SyncRun:
                     work.due_at = min(work.due_at, now + _FOLLOW_AFTER_SECONDS)
                     hurried = True
         return hurried
-
-    async def _rewalk(self, part: CollectionSession, partition: Partition, detected_by: DetectedBy) -> None:
-        await self._sweeps[part.collection_id].rewalk(part, partition, detected_by)
 
     @property
     def due_at(self) -> float:

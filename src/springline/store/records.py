@@ -147,10 +147,12 @@ class RecordStore:
         return None if row is None else StoredRecord(*row)
 
     async def describe_records(
-        self, stream_no: int, source_no: int, upstream_ids: Sequence[str]
+        self, stream_no: int, source_no: int, upstream_ids: Sequence[str], *, with_deleted: bool
     ) -> dict[str, StoredRecord]:
-        """What is stored of records, deleted or not, by upstream id."""
-        rows = await self._database.fetch(self._sql["describe_records"], stream_no, source_no, upstream_ids)
+        """What is stored of records, by upstream id."""
+        rows = await self._database.fetch(
+            self._sql["describe_records"], stream_no, source_no, upstream_ids, with_deleted
+        )
         return {row["upstream_id"]: StoredRecord(*row) for row in rows}
 
     async def list_aged(self, stream_no: int, source_no: int, *, after_idx: int, before_us: int, limit: int) -> Aged:

@@ -105,7 +105,7 @@ CROSS JOIN LATERAL (SELECT p.data FROM payloads p WHERE p.stream_no = $1 AND p.i
 WHERE r.stream_no = $1 AND r.record_no = $2 AND r.deleted_reason = 0
 
 -- describe_records --
--- Records of a source by upstream id, with their documents, deleted or not.
+-- Records of a source by upstream id, with their documents; deleted ones too if $4 says so.
 SELECT r.upstream_id, r.record_no, r.parent_no, r.idx, p.data
 FROM unnest($3::text[]) AS k (upstream_id)
 CROSS JOIN LATERAL (
@@ -113,6 +113,7 @@ CROSS JOIN LATERAL (
     WHERE r.stream_no = $1 AND r.source_no = $2 AND r.upstream_id = k.upstream_id LIMIT 1
 ) r
 CROSS JOIN LATERAL (SELECT p.data FROM payloads p WHERE p.stream_no = $1 AND p.idx = r.idx LIMIT 1) p
+WHERE $4 OR r.deleted_reason = 0
 
 -- list_aged --
 -- Of the next $5 versions of a source by index, the last index and those live ones whose own time is before a bound.
